@@ -1,0 +1,128 @@
+"""What the two ends of a sync say to each other: sync point, manifest, table, progress. Values only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from shared.node.model import Envelope, UnkeptTable, Wire
+
+
+class SyncKind(StrEnum):
+    """How a sync brings a component to the active node's state."""
+
+    SEED = "seed"
+    DELTA = "delta"
+
+
+class SyncPoint(Wire):
+    """A moment both nodes know; opaque to the standby, found again only with its nonce."""
+
+    capture_id: str
+    seq: int = Field(ge=1)
+    nonce: str
+
+
+class TableMode(StrEnum):
+    """What an export carries of a table."""
+
+    DELTA = "delta"
+    WHOLE = "whole"
+
+
+class Column(Wire):
+    """A column as the export ships it."""
+
+    name: str
+    type: str = Field(description="The type's name with its modifier, schema-qualified where needed.")
+    is_identity_always: bool = False
+
+
+class ExportedTable(Wire):
+    """One table of a manifest; `number` is its address in the export."""
+
+    number: int
+    schema_name: str
+    name: str
+    mode: TableMode
+    columns: tuple[Column, ...] = Field(description="Shipped columns in order; generated ones are left out.")
+    key: tuple[str, ...] = Field(description="Names of the key columns; empty where the table has no usable key.")
+    key_count: int = Field(0, description="Changed keys (delta).")
+    estimated_rows: int = 0
+    estimated_bytes: int = 0
+
+
+class SequenceValue(Wire):
+    """A sequence's position."""
+
+    schema_name: str
+    name: str
+    last_value: int
+    is_called: bool
+
+
+class OpenExport(Wire):
+    """The standby asks for an export (`POST /components/{c}/exports`)."""
+
+    protocol: int
+    pair_id: str
+    term: int = Field(description="Epoch of the term the standby follows.")
+    kind: SyncKind
+    since: SyncPoint | None = Field(None, description="Where the copy stands; needed for a delta.")
+
+
+class Manifest(Envelope):
+    """What an open export holds, all at one snapshot."""
+
+    export_id: str
+    component: str
+    kind: SyncKind
+    point: SyncPoint
+    snapshot_id: str = Field(description="Name of the exported snapshot on the active node's server.")
+    taken_at: datetime
+    encoding: str
+    server_version: int = Field(description="As server_version_num.")
+    tables: tuple[ExportedTable, ...]
+    sequences: tuple[SequenceValue, ...]
+    unkept: tuple[UnkeptTable, ...]
+    drift: tuple[str, ...] = Field((), description="Objects without data that changed since the seed, in words.")
+    kept_lsn: str
+
+
+class TableSent(Wire):
+    """What the agent sent of one table."""
+
+    number: int
+    rows: int
+    keys: int
+    bytes: int
+
+
+class ExportView(Envelope):
+    """An open export's progress (`GET /exports/{id}`)."""
+
+    export_id: str
+    component: str
+    kind: SyncKind
+    point: SyncPoint
+    sent: tuple[TableSent, ...]
+
+
+class Confirm(Wire):
+    """The standby has committed this sync point (`POST /exports/{id}/confirm`)."""
+
+    point: SyncPoint
+
+
+class SyncPhase(StrEnum):
+    """Where a running sync is."""
+
+    OPENING = "opening"
+    SCHEMA = "schema"
+    COPYING = "copying"
+    INDEXES = "indexes"
+    APPLYING = "applying"
+    SWAPPING = "swapping"
+    DONE = "done"

@@ -1,0 +1,243 @@
+"""What `node.toml` and the environment say: the one configuration file that both services of a node read.
+
+Values are frozen, grouped as in the file, and carry their unit in the name. What is changed while the node runs is not
+here but in the pair's configuration (control database).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+
+class Mode(StrEnum):
+    """A node's fixed name."""
+
+    PRIMARY = "primary"
+    SECONDARY = "secondary"
+
+
+class Promotion(StrEnum):
+    """Whether a standby may promote itself."""
+
+    AUTOMATIC = "automatic"
+    MANUAL = "manual"
+
+
+def check_name(value: str) -> str:
+    """Allow letters, digits, `-` and `_`, at most 63 characters; raise ValueError otherwise."""
+    if not value or len(value) > 63 or not all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in value):
+        raise ValueError("allowed are 1 to 63 letters, digits, '-' and '_'")
+    return value
+
+
+def check_key(value: SecretStr) -> SecretStr:
+    """Ask for a key that nobody guesses; raise ValueError otherwise."""
+    if len(value.get_secret_value()) < 24:
+        raise ValueError("a key has at least 24 characters; make one with `openssl rand -base64 32`")
+    return value
+
+
+def check_address(value: str) -> str:
+    """Allow `host:port`, with `[…]` around an IPv6 host; raise ValueError otherwise."""
+    host, separator, port = value.rpartition(":")
+    if not separator or not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+        raise ValueError("allowed is host:port, as in 127.0.0.1:8440")
+    return value
+
+
+def check_url(value: str) -> str:
+    """Allow `http://host:port` and `https://host:port` without a path; raise ValueError otherwise."""
+    scheme, separator, rest = value.partition("://")
+    if not separator or scheme not in ("http", "https") or not rest or "/" in rest.rstrip("/"):
+        raise ValueError("allowed is http://host:port or https://host:port")
+    return value.rstrip("/")
+
+
+Name = Annotated[str, AfterValidator(check_name)]
+Key = Annotated[SecretStr, AfterValidator(check_key)]
+Address = Annotated[str, AfterValidator(check_address)]
+Url = Annotated[str, AfterValidator(check_url)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+
+
+class NodeSettings(Section):
+    """[node]: who this node is."""
+
+    id: Name = Field(description="This node's name; unique in the pair.")
+    mode: Mode = Field(description="This node's fixed name: primary or secondary.")
+    pair_id: Name = Field(description="The pair's name; equal on both nodes.")
+    key: Key = Field(description="This node's own key, sent to its peers.")
+    number: int | None = Field(None, ge=1, le=15, description="Class of this node's epochs; 1 for the primary, 2 for the secondary by default.")
+    site: Name = Field("main", description="Where the node stands.")
+    state_dir: Path = Field(description="Folder for the node's record and its unix socket.")
+
+    @property
+    def epoch_class(self) -> int:
+        """Return this node's number; its epochs are congruent to it modulo 16."""
+        if self.number is not None:
+            return self.number
+        return 1 if self.mode is Mode.PRIMARY else 2
+
+
+class ListenSettings(Section):
+    """What both services say about how they listen."""
+
+    listen: Address
+    tls_certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
+    allow_plaintext: bool = Field(False, description="Listen beyond loopback without TLS.")
+
+    @property
+    def host(self) -> str:
+        """Return the host to listen on."""
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        """Return the port to listen on; 0 asks for a free one."""
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def has_tls(self) -> bool:
+        """Say whether the service speaks TLS."""
+        return self.tls_certificate is not None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Say whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @model_validator(mode="after")
+    def check_tls_pair(self) -> Self:
+        """Ask for certificate and key together."""
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        return self
+
+
+class AgentSettings(ListenSettings):
+    """[agent]: the service that owns the node."""
+
+    listen: Address = "127.0.0.1:8440"
+    socket: Path | None = Field(None, description="Unix socket for this node's own commands; default <state_dir>/agent.sock.")
+    heartbeat_seconds: float = Field(5.0, gt=0, le=300, description="How often the agent looks at its databases and its peers.")
+    boot_grace_seconds: float = Field(30.0, ge=0, description="How long a booted node waits for silent peers.")
+    export_idle_seconds: float = Field(120.0, gt=0, description="An export nobody reads from is closed after this.")
+
+
+class CaptureSettings(Section):
+    """[capture]: how changes are collected on the active node."""
+
+    interval_seconds: float = Field(5.0, gt=0, le=3600, description="Pause between two background drains.")
+    chunk_bytes: int = Field(256 * 2**20, ge=2**20, description="WAL read by one drain at most.")
+    budget_bytes: int = Field(8 * 2**30, ge=64 * 2**20, description="WAL kept and spool together; past it capture is dropped and the next sync seeds.")
+    guard: Annotated[str, Field(pattern="^(auto|off)$")] = Field("auto", description="Install the DDL guard where rights allow.")
+    lock_timeout_seconds: float = Field(3.0, gt=0, description="Longest wait for a lock on a table of the application.")
+
+
+class ControllerSettings(ListenSettings):
+    """[controller]: the service that follows the other node."""
+
+    listen: Address = "127.0.0.1:8441"
+    heartbeat_seconds: float = Field(5.0, gt=0, le=300, description="How often the peers' heartbeats are read.")
+    heartbeat_timeout_seconds: float = Field(3.0, gt=0, le=60)
+    parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
+    lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
+    history_days: int = Field(90, ge=1)
+
+
+class PostgresSettings(Section):
+    """[postgres]: the PostgreSQL server that holds the components and Warmstandby's own database."""
+
+    dsn: SecretStr = Field(description="postgresql://role@host:port/warmstandby: this node's own database.")
+    apply_dsn: SecretStr = Field(description="The same server as role warmstandby_apply: applies, seeds and swaps.")
+    bin_dir: Path | None = Field(None, description="Folder of pg_dump and pg_restore; PATH by default.")
+    connect_timeout_seconds: float = Field(5.0, gt=0)
+
+
+class ComponentSettings(Section):
+    """[[components]]: one replicated database."""
+
+    name: Name
+    database: str = Field(min_length=1, max_length=63)
+
+
+class PeerSettings(Section):
+    """[[peers]]: another node of the pair."""
+
+    node_id: Name
+    mode: Mode
+    site: Name = "main"
+    agent_url: Url
+    controller_url: Url
+    key: Key = Field(description="The peer's own key: who calls with it is this peer.")
+    promotion: Promotion = Promotion.AUTOMATIC
+
+
+class TlsSettings(Section):
+    """[tls]: how this node checks its peers."""
+
+    ca_file: Path | None = Field(None, description="PEM file of the CA that signed the peers' certificates; the system's by default.")
+
+
+class LogSettings(Section):
+    """[log]: what the services write to standard error."""
+
+    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
+    format: Annotated[str, Field(pattern="^(text|json)$")] = "text"
+
+
+class Settings(Section):
+    """All of node.toml."""
+
+    node: NodeSettings
+    postgres: PostgresSettings
+    components: tuple[ComponentSettings, ...] = Field(min_length=1)
+    peers: tuple[PeerSettings, ...] = ()
+    agent: AgentSettings = AgentSettings()
+    controller: ControllerSettings = ControllerSettings()
+    capture: CaptureSettings = CaptureSettings()
+    tls: TlsSettings = TlsSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def agent_socket(self) -> Path:
+        """Return the unix socket of this node's agent."""
+        return self.agent.socket or self.node.state_dir / "agent.sock"
+
+    @model_validator(mode="after")
+    def check_each_other(self) -> Self:
+        """Refuse a pair that cannot work: names twice, a peer that is this node, keys twice."""
+        names = [component.name for component in self.components]
+        databases = [component.database for component in self.components]
+        peers = [peer.node_id for peer in self.peers]
+        keys = [self.node.key.get_secret_value(), *(peer.key.get_secret_value() for peer in self.peers)]
+        for values, what in ((names, "components: name"), (databases, "components: database"), (peers, "peers: node_id")):
+            if len(set(values)) != len(values):
+                raise ValueError(f"{what} must be unique")
+        if self.node.id in peers:
+            raise ValueError("peers: node_id must differ from [node] id")
+        if len(set(keys)) != len(keys):
+            raise ValueError("every node needs a key of its own")
+        if sum(peer.mode is Mode.PRIMARY for peer in self.peers) + (self.node.mode is Mode.PRIMARY) > 1:
+            raise ValueError("only one node may have mode primary")
+        return self
+
+    def component(self, name: str) -> ComponentSettings | None:
+        """Return the component of that name."""
+        return next((component for component in self.components if component.name == name), None)
