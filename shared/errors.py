@@ -293,6 +293,13 @@ class DatabaseUnreachable(PostgresError):
     default_hint = "Start the server, or correct host, port and password in [postgres] of node.toml."
 
 
+class LoginRefused(PostgresError):
+    """The PostgreSQL server refuses the role or its password."""
+
+    code = "database_login_refused"
+    default_hint = "Correct role and password in [postgres] of node.toml, or pg_hba.conf on the server."
+
+
 class DatabaseMissing(PostgresError):
     """The database does not exist."""
 

@@ -1,0 +1,144 @@
+"""Sessions of ours with PostgreSQL: pinned settings, and errors translated into our tree. No SQL of any feature.
+
+The text of a key must not depend on settings of a database or a role (a `DateStyle` there would make one row two), so
+every session pins what output and input depend on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+import asyncpg
+
+from shared.errors import (
+    DatabaseMissing,
+    DatabaseUnreachable,
+    LoginRefused,
+    PostgresError,
+    RightsMissing,
+    TableLocked,
+    WarmstandbyError,
+)
+
+PINNED: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "application_name": "warmstandby",
+        "DateStyle": "ISO, YMD",
+        "IntervalStyle": "postgres",
+        "TimeZone": "UTC",
+        "extra_float_digits": "3",
+        "bytea_output": "hex",
+        "lc_monetary": "C",
+        "xmloption": "content",
+        "search_path": "pg_catalog",
+        "row_security": "off",
+        "standard_conforming_strings": "on",
+        "array_nulls": "on",
+        "default_transaction_isolation": "read committed",
+        "default_transaction_read_only": "off",
+        "default_transaction_deferrable": "off",
+        "synchronous_commit": "on",
+        "statement_timeout": "0",
+        "lock_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "idle_session_timeout": "0",
+        "client_min_messages": "warning",
+        "jit": "off",
+    }
+)
+
+_UNREACHABLE = (
+    OSError,
+    TimeoutError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Raise errors of PostgreSQL as errors of our tree; `what` says what was being done."""
+    try:
+        yield
+    except WarmstandbyError:
+        raise
+    except asyncpg.InvalidCatalogNameError as error:
+        raise DatabaseMissing(f"{what}: {error}") from error
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise LoginRefused(f"{what}: {error}") from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise RightsMissing(f"{what}: {error}") from error
+    except asyncpg.LockNotAvailableError as error:
+        raise TableLocked(f"{what}: {error}") from error
+    except _UNREACHABLE as error:
+        raise DatabaseUnreachable(f"{what}: {error or type(error).__name__}") from error
+    except asyncpg.PostgresError as error:
+        raise PostgresError(f"{what}: {error}") from error
+
+
+async def connect(
+    dsn: str, *, database: str | None = None, lock_timeout_seconds: float = 0, connect_timeout_seconds: float = 10
+) -> asyncpg.Connection[asyncpg.Record]:
+    """Open a session with pinned settings; the caller closes it.
+
+    Raises DatabaseUnreachable, DatabaseMissing, LoginRefused.
+    """
+    settings: dict[str, Any] = {**PINNED, "lock_timeout": str(int(lock_timeout_seconds * 1000))}
+    with translated(f"connecting to {database or 'the database'}"):
+        connection = await asyncpg.connect(
+            dsn,
+            database=database,
+            timeout=connect_timeout_seconds,
+            statement_cache_size=0,
+            server_settings=settings,
+        )
+        if connection.get_server_version() >= (17,):
+            await connection.execute("SET transaction_timeout = 0")
+        return connection
+
+
+@asynccontextmanager
+async def open_session(
+    dsn: str, *, database: str | None = None, lock_timeout_seconds: float = 0, connect_timeout_seconds: float = 10
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """Open a session with pinned settings for the time of a block; cancelling the block ends it at once."""
+    connection = await connect(
+        dsn,
+        database=database,
+        lock_timeout_seconds=lock_timeout_seconds,
+        connect_timeout_seconds=connect_timeout_seconds,
+    )
+    try:
+        yield connection
+    finally:
+        await close(connection)
+
+
+async def close(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Close a session, politely where it is idle, by force where it is busy or does not answer."""
+    try:
+        if connection.is_closed():
+            return
+        await connection.close(timeout=2)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
+    except BaseException:
+        connection.terminate()
+        raise
+
+
+@asynccontextmanager
+async def open_pool(dsn: str, *, database: str | None = None, size: int = 5) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+    """Open a pool of pinned sessions that connects on first use, so that it outlives a server that is away."""
+    pool = asyncpg.create_pool(
+        dsn, database=database, min_size=0, max_size=size, server_settings=dict(PINNED), timeout=10, command_timeout=60
+    )
+    async with pool:
+        yield pool
