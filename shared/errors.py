@@ -314,6 +314,13 @@ class VersionUnsupported(PostgresError):
     default_hint = "Warmstandby needs PostgreSQL 15 or newer."
 
 
+class SchemaTooNew(PostgresError):
+    """Warmstandby's own database was written by a newer release."""
+
+    code = "schema_too_new"
+    default_hint = "Install the release that this node ran before, or a newer one."
+
+
 class WalLevelInsufficient(PostgresError):
     """The PostgreSQL server does not write logical WAL."""
 
