@@ -108,6 +108,13 @@ class NotFound(RequestError):
     default_hint = "List the resources first and use an id from the answer."
 
 
+class CursorInvalid(RequestError):
+    """The cursor of a list cannot be used."""
+
+    code = "list_cursor_invalid"
+    default_hint = "Send `next_cursor` of the last answer unchanged, with the same filters, or leave it out."
+
+
 class PreconditionRequired(RequestError):
     """A change of the configuration must name the version it was made from."""
 

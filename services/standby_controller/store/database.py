@@ -1,0 +1,78 @@
+"""The controller's way to its own database: a pool that outlives a server that is away. No query of any feature."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from shared.errors import DatabaseUnreachable
+from shared.postgres.migrations import migrate
+from shared.postgres.sessions import open_pool, translated
+
+MIGRATIONS: Final = "services.standby_controller.store.migrations"
+SCHEMA: Final = "control"
+_WHAT: Final = "using the control database"
+
+Record = asyncpg.Record
+Connection = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+
+
+class Database:
+    """Queries on the control database; every failure is a PostgresError, and the next use tries again."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], dsn: str) -> None:
+        """Keep the pool; `prepare` must succeed before anything else does."""
+        self._pool = pool
+        self._dsn = dsn
+        self._is_prepared = False
+
+    @property
+    def is_prepared(self) -> bool:
+        """Say whether the schema is known to be this release's."""
+        return self._is_prepared
+
+    async def prepare(self) -> None:
+        """Bring the schema to this release's version; raises PostgresError, and may be repeated."""
+        await migrate(self._dsn, package=MIGRATIONS, schema=SCHEMA)
+        self._is_prepared = True
+
+    async def fetch(self, query: str, *values: Any) -> Sequence[Record]:
+        """Return all rows."""
+        async with self._connection() as connection:
+            return await connection.fetch(query, *values)
+
+    async def fetch_row(self, query: str, *values: Any) -> Record | None:
+        """Return the first row."""
+        async with self._connection() as connection:
+            return await connection.fetchrow(query, *values)
+
+    async def execute(self, query: str, *values: Any) -> int:
+        """Carry out a statement and return how many rows it touched."""
+        async with self._connection() as connection:
+            tag = await connection.execute(query, *values)
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Open one transaction for a block."""
+        async with self._connection() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        if not self._is_prepared:
+            raise DatabaseUnreachable(f"{_WHAT}: it was not reached yet")
+        with translated(_WHAT):
+            async with self._pool.acquire(timeout=10) as connection:
+                yield connection
+
+
+@asynccontextmanager
+async def open_database(dsn: str) -> AsyncIterator[Database]:
+    """Open the control database for the time of a block; nothing is asked of the server yet."""
+    async with open_pool(dsn, size=8) as pool:
+        yield Database(pool, dsn)

@@ -1,0 +1,1 @@
+"""Numbered forward migrations of schema `control`; a released file is never changed."""
