@@ -1,0 +1,1 @@
+"""The sample application: a device-management database, its workload, an independent comparison."""
