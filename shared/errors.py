@@ -11,12 +11,23 @@ Nothing here formats an HTTP answer (`shared/http/problem.py` does) or writes a 
     ├── PostgresError               a database does not answer, or not as it must (503)
     └── PeerError                   another node does not answer, or not as it must (503)
 
-The docstring of a class is its title; `code` never changes once released; `hint` tells an administrator what to do next.
+The docstring of a class is its title; `code` never changes once released; `hint` says what an administrator does next.
 """
+# ruff: noqa: N818  they are named after what happened
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One reason of a refusal, and the name of the override that would pass it."""
+
+    code: str
+    text: str
+    override: str | None = None
 
 
 class WarmstandbyError(Exception):
@@ -26,6 +37,7 @@ class WarmstandbyError(Exception):
     status: ClassVar[int] = 500
     default_hint: ClassVar[str] = "Look at the log of the service that answered."
     retry_after_seconds: float | None = None
+    refusals: tuple[Refusal, ...] = ()
 
     def __init__(self, detail: str, *, hint: str | None = None, retry_after_seconds: float | None = None) -> None:
         super().__init__(detail)
@@ -54,7 +66,7 @@ class PlaintextRefused(ConfigurationError):
     """The service would listen beyond loopback without TLS."""
 
     code = "plaintext_refused"
-    default_hint = "Set tls_certificate and tls_key for the service, or allow_plaintext = true if the network is private."
+    default_hint = "Set tls_certificate and tls_key for the service, or allow_plaintext = true in a private network."
 
 
 # Credentials ---------------------------------------------------------------------------------------------------------
@@ -113,6 +125,22 @@ class CursorInvalid(RequestError):
 
     code = "list_cursor_invalid"
     default_hint = "Send `next_cursor` of the last answer unchanged, with the same filters, or leave it out."
+
+
+class NameTaken(RequestError):
+    """Something of this name exists already."""
+
+    code = "name_taken"
+    status = 409
+    default_hint = "Choose another name, or delete the old one first."
+
+
+class MethodNotAllowed(RequestError):
+    """This address does not take this method."""
+
+    code = "method_not_allowed"
+    status = 405
+    default_hint = "The Allow header lists the methods it takes."
 
 
 class PreconditionRequired(RequestError):
@@ -176,7 +204,7 @@ class ProtocolMismatch(RoleError):
 
 
 class GuardClosed(RoleError):
-    """This node's databases may not be overwritten now."""
+    """The node's databases may not be overwritten now."""
 
     code = "guard_closed"
     default_hint = "The node is or was promoted. Look at its state with GET /v1/status."

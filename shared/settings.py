@@ -7,9 +7,10 @@ here but in the pair's configuration (control database).
 from __future__ import annotations
 
 import ipaddress
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -30,7 +31,7 @@ class Promotion(StrEnum):
 
 def check_name(value: str) -> str:
     """Allow letters, digits, `-` and `_`, at most 63 characters; raise ValueError otherwise."""
-    if not value or len(value) > 63 or not all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in value):
+    if re.fullmatch("[A-Za-z0-9_-]{1,63}", value) is None:
         raise ValueError("allowed are 1 to 63 letters, digits, '-' and '_'")
     return value
 
@@ -58,10 +59,18 @@ def check_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def check_dsn(value: SecretStr) -> SecretStr:
+    """Allow a PostgreSQL URL; raise ValueError otherwise (without the value: it may hold a password)."""
+    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("allowed is postgresql://role:password@host:port/database")
+    return value
+
+
 Name = Annotated[str, AfterValidator(check_name)]
 Key = Annotated[SecretStr, AfterValidator(check_key)]
 Address = Annotated[str, AfterValidator(check_address)]
 Url = Annotated[str, AfterValidator(check_url)]
+Dsn = Annotated[SecretStr, AfterValidator(check_dsn)]
 
 
 class Section(BaseModel):
@@ -77,7 +86,9 @@ class NodeSettings(Section):
     mode: Mode = Field(description="This node's fixed name: primary or secondary.")
     pair_id: Name = Field(description="The pair's name; equal on both nodes.")
     key: Key = Field(description="This node's own key, sent to its peers.")
-    number: int | None = Field(None, ge=1, le=15, description="Class of this node's epochs; 1 for the primary, 2 for the secondary by default.")
+    number: int | None = Field(
+        None, ge=1, le=15, description="Class of this node's epochs; by default 1 for the primary, 2 for the secondary."
+    )
     site: Name = Field("main", description="Where the node stands.")
     state_dir: Path = Field(description="Folder for the node's record and its unix socket.")
 
@@ -96,6 +107,7 @@ class ListenSettings(Section):
     tls_certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     allow_plaintext: bool = Field(False, description="Listen beyond loopback without TLS.")
+    docs: bool = Field(True, description="Serve the API's documentation at /docs and /openapi.json.")
 
     @property
     def host(self) -> str:
@@ -134,8 +146,12 @@ class AgentSettings(ListenSettings):
     """[agent]: the service that owns the node."""
 
     listen: Address = "127.0.0.1:8440"
-    socket: Path | None = Field(None, description="Unix socket for this node's own commands; default <state_dir>/agent.sock.")
-    heartbeat_seconds: float = Field(5.0, gt=0, le=300, description="How often the agent looks at its databases and its peers.")
+    socket: Path | None = Field(
+        None, description="Unix socket for this node's own commands; default <state_dir>/agent.sock."
+    )
+    heartbeat_seconds: float = Field(
+        5.0, gt=0, le=300, description="How often the agent looks at its databases and its peers."
+    )
     boot_grace_seconds: float = Field(30.0, ge=0, description="How long a booted node waits for silent peers.")
     export_idle_seconds: float = Field(120.0, gt=0, description="An export nobody reads from is closed after this.")
 
@@ -145,8 +161,12 @@ class CaptureSettings(Section):
 
     interval_seconds: float = Field(5.0, gt=0, le=3600, description="Pause between two background drains.")
     chunk_bytes: int = Field(256 * 2**20, ge=2**20, description="WAL read by one drain at most.")
-    budget_bytes: int = Field(8 * 2**30, ge=64 * 2**20, description="WAL kept and spool together; past it capture is dropped and the next sync seeds.")
-    guard: Annotated[str, Field(pattern="^(auto|off)$")] = Field("auto", description="Install the DDL guard where rights allow.")
+    budget_bytes: int = Field(
+        8 * 2**30,
+        ge=64 * 2**20,
+        description="WAL kept and spool together; past it capture is dropped and the next sync seeds.",
+    )
+    guard: Literal["auto", "off"] = Field("auto", description="Install the DDL guard where rights allow.")
     lock_timeout_seconds: float = Field(3.0, gt=0, description="Longest wait for a lock on a table of the application.")
 
 
@@ -164,8 +184,8 @@ class ControllerSettings(ListenSettings):
 class PostgresSettings(Section):
     """[postgres]: the PostgreSQL server that holds the components and Warmstandby's own database."""
 
-    dsn: SecretStr = Field(description="postgresql://role@host:port/warmstandby: this node's own database.")
-    apply_dsn: SecretStr = Field(description="The same server as role warmstandby_apply: applies, seeds and swaps.")
+    dsn: Dsn = Field(description="postgresql://role@host:port/warmstandby: this node's own database.")
+    apply_dsn: Dsn = Field(description="The same server as role warmstandby_apply: applies, seeds and swaps.")
     bin_dir: Path | None = Field(None, description="Folder of pg_dump and pg_restore; PATH by default.")
     connect_timeout_seconds: float = Field(5.0, gt=0)
 
@@ -192,14 +212,16 @@ class PeerSettings(Section):
 class TlsSettings(Section):
     """[tls]: how this node checks its peers."""
 
-    ca_file: Path | None = Field(None, description="PEM file of the CA that signed the peers' certificates; the system's by default.")
+    ca_file: Path | None = Field(
+        None, description="PEM file of the CA that signed the peers' certificates; the system's by default."
+    )
 
 
 class LogSettings(Section):
     """[log]: what the services write to standard error."""
 
-    level: Annotated[str, Field(pattern="^(debug|info|warning|error)$")] = "info"
-    format: Annotated[str, Field(pattern="^(text|json)$")] = "text"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
 
 
 class Settings(Section):
@@ -223,14 +245,16 @@ class Settings(Section):
     @model_validator(mode="after")
     def check_each_other(self) -> Self:
         """Refuse a pair that cannot work: names twice, a peer that is this node, keys twice."""
-        names = [component.name for component in self.components]
-        databases = [component.database for component in self.components]
-        peers = [peer.node_id for peer in self.peers]
+        unique = {
+            "components: name": [component.name for component in self.components],
+            "components: database": [component.database for component in self.components],
+            "peers: node_id": [peer.node_id for peer in self.peers],
+        }
         keys = [self.node.key.get_secret_value(), *(peer.key.get_secret_value() for peer in self.peers)]
-        for values, what in ((names, "components: name"), (databases, "components: database"), (peers, "peers: node_id")):
+        for what, values in unique.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must be unique")
-        if self.node.id in peers:
+        if self.node.id in unique["peers: node_id"]:
             raise ValueError("peers: node_id must differ from [node] id")
         if len(set(keys)) != len(keys):
             raise ValueError("every node needs a key of its own")
