@@ -1,1 +1,1 @@
-"""A pair on one machine, for the demo, the tests and the bench: real clusters, real ports; run-time code never imports it."""
+"""A pair on one machine, for the demo, the tests and the bench; run-time code never imports it."""

@@ -1,4 +1,7 @@
-"""One PostgreSQL cluster on this machine: made, started, stopped, killed, paused, copied and removed; knows nothing of Warmstandby."""
+"""One PostgreSQL cluster on this machine: made, started, stopped, killed, paused, copied, removed.
+
+It knows nothing of Warmstandby; what it knows of processes, users and ports is in the modules beside it.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ DEFAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "log_line_prefix": "%m [%p] %q%u@%d ",
     }
 )
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 STOP_SIGNALS: Final = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 
 
@@ -42,8 +46,8 @@ class ClusterError(Exception):
 class Cluster:
     """One PostgreSQL cluster in a folder of its own, on a free port of 127.0.0.1.
 
-    The folder belongs to the cluster: it goes with ``remove``, with the end of a ``with`` block, and with the process that
-    made it, however that one ends. ``KEEP_CLUSTERS=1`` in the environment keeps folders for a look at their logs.
+    The folder belongs to the cluster: server and folder go with ``remove``, with the end of a ``with`` block, and with the
+    process that made it, however that one ends.
     """
 
     def __init__(self, folder: Path, bin_dir: Path, port: int) -> None:
@@ -57,28 +61,25 @@ class Cluster:
         self._is_removed = False
 
     @classmethod
-    def create(
-        cls, folder: Path, *, major: int | None = None, settings: Mapping[str, str] = MappingProxyType({})
-    ) -> Self:
-        """Make a cluster (not started) in a folder that does not exist or is empty.
+    def create(cls, folder: Path, *, major: int | None = None, settings: Mapping[str, str] = NOTHING) -> Self:
+        """Make a cluster (not started) in a folder that does not exist or is empty; ``settings`` go over ``DEFAULTS``.
 
-        Its superuser is ``postgres``, everybody on 127.0.0.1 is trusted, each cluster has a system identifier of its own.
-        ``settings`` go over ``DEFAULTS``.
+        Its superuser is ``postgres``, everybody on 127.0.0.1 is trusted, and its system identifier is its own.
         """
-        cluster = cls._claim(folder, find_bin_dir(major))
+        cluster = cls._claim(folder, find_bin_dir(major), None)
         template.lay_down(cluster.data, cluster.bin_dir)
         cluster.configure({**DEFAULTS, **settings})
         choose_identity().give(cluster.folder)
         return cluster
 
     @classmethod
-    def _claim(cls, folder: Path, bin_dir: Path, port: int | None = None) -> Self:
+    def _claim(cls, folder: Path, bin_dir: Path, port: int | None) -> Self:
         folder = folder.resolve()
         if folder.exists() and any(folder.iterdir()):
             raise ClusterError(f"{folder} is not empty")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         cluster = cls(folder, bin_dir, ports.reserve_port() if port is None else port)
-        reaper.watch(cluster.data, folder if _folders_go() else cluster.data / "postmaster.pid")
+        reaper.watch(cluster.data, folder)
         atexit.register(cluster.remove)
         return cluster
 
@@ -101,7 +102,7 @@ class Cluster:
     @property
     def pid(self) -> int:
         """The server's first process."""
-        if self._server is None or not self.is_running:
+        if self._server is None or self._server.poll() is not None:
             raise ClusterError(f"the cluster on port {self.port} is not running")
         return self._server.pid
 
@@ -120,17 +121,10 @@ class Cluster:
         """Start the server and wait until it accepts connections; a running one stays as it is."""
         if self.is_running:
             return
-        command = [
-            *choose_identity().prefix,
-            str(self.bin_dir / "postgres"),
-            "-D",
-            str(self.data),
-            "-p",
-            str(self.port),
-        ]
+        prefix = choose_identity().prefix
         with self.log.open("ab") as log:
-            self._server = subprocess.Popen(
-                command,
+            server = subprocess.Popen(
+                [*prefix, str(self.bin_dir / "postgres"), "-D", str(self.data), "-p", str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -138,28 +132,26 @@ class Cluster:
                 env=self._server_environment(),
                 start_new_session=True,
             )
+        self._server = server
         deadline = time.monotonic() + within_seconds
-        while not self._accepts_connections():
-            if not self.is_running:
+        while not self._accepts_connections(server.pid):
+            if server.poll() is not None:
                 raise ClusterError(f"the server on port {self.port} ended at its start:\n{self._log_tail()}")
             if time.monotonic() > deadline:
-                raise ClusterError(
-                    f"the server on port {self.port} is not ready in {within_seconds} s:\n{self._log_tail()}"
-                )
+                raise ClusterError(f"the server on port {self.port} is not ready to serve:\n{self._log_tail()}")
             time.sleep(0.01)
 
     def stop(self, mode: str = "fast", *, within_seconds: float = 60.0) -> None:
         """Stop the server (``smart``, ``fast`` or ``immediate``) and wait for its end; a stopped one stays as it is."""
-        if self._server is None or not self.is_running:
+        server = self._server
+        if server is None or server.poll() is not None:
             return
         self.resume()
-        self._server.send_signal(STOP_SIGNALS[mode])
+        server.send_signal(STOP_SIGNALS[mode])
         try:
-            self._server.wait(within_seconds)
+            server.wait(within_seconds)
         except subprocess.TimeoutExpired:
-            raise ClusterError(
-                f"the server on port {self.port} is not down in {within_seconds} s:\n{self._log_tail()}"
-            ) from None
+            raise ClusterError(f"the server on port {self.port} does not stop:\n{self._log_tail()}") from None
 
     def restart(self, mode: str = "fast") -> None:
         """Stop and start."""
@@ -167,11 +159,11 @@ class Cluster:
         self.start()
 
     def kill(self) -> None:
-        """Kill all processes of the server at once (SIGKILL), as a crash of the machine would, and wait till they are gone."""
-        if self._server is None or not self.is_running:
-            return
-        processes.kill_family(self._server.pid)
-        self._server.wait()
+        """Kill all processes of the server at once (SIGKILL) and wait till they are gone."""
+        server = self._server
+        if server is not None and server.poll() is None:
+            processes.kill_family(server.pid)
+            server.wait()
 
     def pause(self) -> None:
         """Freeze all processes of the server (SIGSTOP): connections stay open and nobody answers."""
@@ -187,26 +179,15 @@ class Cluster:
         return f"postgresql://{quote(user, safe='')}{secret}@127.0.0.1:{self.port}/{quote(database, safe='')}"
 
     def psql(self, sql_or_path: str | Path, database: str = "postgres", *, user: str = SUPERUSER) -> str:
-        """Run SQL, or a file of it, by this major's own psql; return its plain output (``a|b`` lines, without headers).
+        """Run SQL, or a file of it, by this major's own psql; return its plain output (``a|b`` lines, no headers).
 
         The first error ends it and raises ClusterError with psql's words.
         """
-        source = str(sql_or_path) if isinstance(sql_or_path, Path) else "-"
+        source, text = (str(sql_or_path), "") if isinstance(sql_or_path, Path) else ("-", sql_or_path)
+        program = str(self.bin_dir / "psql")
         done = subprocess.run(
-            [
-                self.bin_dir / "psql",
-                "-X",
-                "-q",
-                "-A",
-                "-t",
-                "-v",
-                "ON_ERROR_STOP=1",
-                "-f",
-                source,
-                self.dsn(database, user),
-            ],
-            input=None if isinstance(sql_or_path, Path) else sql_or_path,
-            stdin=subprocess.DEVNULL if isinstance(sql_or_path, Path) else None,
+            [program, "-XqAt", "-v", "ON_ERROR_STOP=1", "-f", source, self.dsn(database, user)],
+            input=text,
             capture_output=True,
             encoding="utf-8",
             env={**_plain_environment(), "PGCLIENTENCODING": "UTF8"},
@@ -217,13 +198,13 @@ class Cluster:
         return done.stdout.removesuffix("\n")
 
     def copy(self, folder: Path, *, port: int | None = None) -> Self:
-        """Copy the data directory of a stopped (or killed) cluster into another folder; the copy gets a new port, if none is named.
+        """Copy the data directory of a stopped or killed cluster into another folder, under a new port or the one named.
 
         The copy is what a restored backup is: it has the same system identifier.
         """
         if self.is_running:
             raise ClusterError("a running cluster cannot be copied: stop it first")
-        twin = type(self)._claim(folder, self.bin_dir, port)
+        twin = self._claim(folder, self.bin_dir, port)
         template.copy_tree(self.data, twin.data)
         (twin.data / "postmaster.pid").unlink(missing_ok=True)
         choose_identity().give(twin.folder)
@@ -236,22 +217,17 @@ class Cluster:
         self._is_removed = True
         atexit.unregister(self.remove)
         self.kill()
-        reaper.end(self.data, self.folder if _folders_go() else self.data / "postmaster.pid")
+        reaper.end(self.data, self.folder)
         reaper.forget(self.data)
         ports.release_port(self.port)
 
-    def _accepts_connections(self) -> bool:
+    def _accepts_connections(self, pid: int) -> bool:
         """Read the server's own word in its lock file: the first line is its pid, the eighth its state."""
         try:
             lines = (self.data / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
             return False
-        return (
-            len(lines) >= 8
-            and self._server is not None
-            and lines[0] == str(self._server.pid)
-            and lines[7].strip() == "ready"
-        )
+        return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
     def _server_environment(self) -> dict[str, str]:
         # without it, extensions such as postgres_fdw take the machine's libpq instead of this major's
@@ -265,7 +241,3 @@ def _plain_environment() -> dict[str, str]:
     """Return the environment without what would change PostgreSQL's behaviour."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "LC_", "LANG", "LD_"))}
     return {**kept, "LC_ALL": "C.UTF-8"}
-
-
-def _folders_go() -> bool:
-    return os.environ.get("KEEP_CLUSTERS", "") in ("", "0")

@@ -1,8 +1,8 @@
 """As whom the PostgreSQL programs run: they refuse root, so root lends them another name without giving files away.
 
-An ordinary user runs them as itself. Root runs them in a user namespace in which it is called ``nobody``: the files stay root's,
-nothing has to be readable for others. Where namespaces are refused (as in most containers), they run as the real ``nobody``, which
-then owns the data directories and may pass through private folders.
+An ordinary user runs them as itself. Root runs them in a user namespace in which it is called ``nobody``: the files stay
+root's, nothing has to be readable for others. Where namespaces are refused (as in most containers), they run as the real
+``nobody``, which then owns the data directories and may pass through private folders.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class IdentityError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A way to start programs: ``prefix`` goes before the command, ``owner`` owns the data directories (None: ourselves)."""
+    """A way to start programs: what goes before the command, and who owns the data directories (None: ourselves)."""
 
     prefix: tuple[str, ...]
     owner: int | None
@@ -64,8 +64,8 @@ def choose_identity() -> Identity:
         if works(identity):
             return identity
     raise IdentityError(
-        "PostgreSQL does not run as root, and neither 'unshare' (user namespaces) nor 'setpriv' (util-linux) lets root run it "
-        "under another name here: install util-linux, or run this as an ordinary user"
+        "PostgreSQL does not run as root, and neither 'unshare' (user namespaces) nor 'setpriv' lets root run it under "
+        "another name here: install util-linux, or run this as an ordinary user"
     )
 
 

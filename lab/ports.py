@@ -1,7 +1,7 @@
 """Free ports of 127.0.0.1 that no other process of the lab takes at the same moment.
 
-A port is held by the name of an abstract socket, which is unique on the machine and gone with the process; it is taken from
-below the range that the kernel gives to outgoing connections, so that no client socket can slip in between.
+A port is held by the name of an abstract socket, which is unique on the machine and gone with the process; it is taken
+from below the range that the kernel gives to outgoing connections, so that no client socket can slip in between.
 """
 
 from __future__ import annotations

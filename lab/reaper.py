@@ -1,8 +1,9 @@
-"""The last one to leave: a small process that ends the clusters of a process that died without doing so, even by SIGKILL.
+"""The last one to leave: a small process that ends the clusters of a process that died without doing so, even killed.
 
 It kills the servers of the data directories that it watches, and removes what they leave: shared memory and the folder.
-Started once for each process that owns clusters, in a session of its own (Ctrl-C does not reach it). It is told on its standard
-input what to watch (one JSON object a line) and ends when its owner has ended, by the kernel's word (pidfd) or by end of input.
+Started once for each process that owns clusters, in a session of its own (Ctrl-C does not reach it). It is told on its
+standard input what to watch, one JSON object a line, and acts when its owner has ended: by the kernel's word (pidfd),
+or by the end of its input.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ _owner_pid = 0
 
 
 def watch(data: Path, folder: Path) -> None:
-    """Hand a data directory over for the case of our death, with the folder to remove afterwards."""
+    """Hand a data directory over for the case of our death, with the folder to remove afterwards.
+
+    ``KEEP_CLUSTERS=1`` in the environment keeps folders, for a look at what a server has written.
+    """
     _tell({"data": str(data), "folder": str(folder)})
 
 
@@ -47,7 +51,8 @@ def end(data: Path, folder: Path) -> None:
         # line 7 of the lock file: key and identifier of the System V segment that guards the data directory
         segment = (data / "postmaster.pid").read_text().splitlines()[6].split()[1]
         subprocess.run(["ipcrm", "-m", segment], stderr=subprocess.DEVNULL, check=False)
-    shutil.rmtree(folder, ignore_errors=True)
+    if os.environ.get("KEEP_CLUSTERS", "0") == "0":
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _tell(message: dict[str, str | None]) -> None:
