@@ -35,10 +35,8 @@ def decode_cursor(text: str, *kinds: type) -> tuple[datetime | str | int, ...]:
     """Return the key inside a mark; raise CursorInvalid for anything `encode_cursor` did not make of these kinds."""
     try:
         values = json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
-        if not isinstance(values, list):
-            raise ValueError("not a list")
         return tuple(_restore(value, kind) for value, kind in zip(values, kinds, strict=True))
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, TypeError, OverflowError, binascii.Error) as error:
         raise CursorInvalid("the cursor is not one that this list gave") from error
 
 

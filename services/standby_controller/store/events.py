@@ -1,0 +1,133 @@
+"""What happened, for people and later for notifications: append-only, with ids (node, seq) that sort."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+from services.standby_controller.store.database import Connection, Database, Record
+from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
+from shared.errors import CursorInvalid
+from shared.postgres.queries import load_queries
+
+_QUERIES: Final = load_queries("services.standby_controller.store", "events.sql")
+
+
+class EventKind(StrEnum):
+    """What an event is about; a kind never changes once released."""
+
+    SYNC_SUCCEEDED = "sync_succeeded"
+    SYNC_FAILED = "sync_failed"
+    SYNC_CANCELLED = "sync_cancelled"
+    SYNC_INTERRUPTED = "sync_interrupted"
+    PEER_LOST = "peer_lost"
+    PEER_BACK = "peer_back"
+    CAPTURE_BROKEN = "capture_broken"
+    CAPTURE_MENDED = "capture_mended"
+    CONFIG_CHANGED = "config_changed"
+    TOKEN_CREATED = "token_created"
+    TOKEN_DELETED = "token_deleted"
+
+
+class Severity(StrEnum):
+    """How much an event matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event before it is recorded; `subject` is the sync, peer or component it is about."""
+
+    at: datetime
+    kind: EventKind
+    severity: Severity
+    subject: str | None
+    text: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EventRecord:
+    """A recorded event."""
+
+    node: str
+    seq: int
+    event: NewEvent
+
+    @property
+    def id(self) -> str:
+        """Return the id that the API shows."""
+        return f"{self.node}.{self.seq:010d}"
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a list holds; None asks for anything."""
+
+    kind: EventKind | None = None
+    severity: Severity | None = None
+    subject: str | None = None
+
+
+class Events:
+    """Events of this node."""
+
+    def __init__(self, database: Database, node: str) -> None:
+        """Record events as one node's."""
+        self._database = database
+        self._node = node
+
+    async def add(self, event: NewEvent, connection: Connection | None = None) -> None:
+        """Record an event, in the caller's transaction where one is given."""
+        values = (
+            self._node, event.at, event.kind, event.severity, event.subject, event.text, json.dumps(event.data)
+        )  # fmt: skip
+        if connection is None:
+            await self._database.execute(_QUERIES["add_event"], *values)
+        else:
+            await connection.execute(_QUERIES["add_event"], *values)
+
+    async def list_events(self, wanted: EventFilter, limit: int, cursor: str | None) -> Page[EventRecord]:
+        """Return a page of events, newest first."""
+        key = (None, None, None) if cursor is None else decode_cursor(cursor, datetime, str, int)
+        rows = await self._database.fetch(
+            _QUERIES["list_events_backwards"], *key, wanted.kind, wanted.severity, wanted.subject, limit + 1
+        )
+        records = tuple(map(_event, rows[:limit]))
+        last = records[-1] if len(rows) > limit else None
+        return Page(records, None if last is None else encode_cursor(last.event.at, last.node, last.seq))
+
+    async def list_after(self, event_id: str, wanted: EventFilter, limit: int) -> tuple[EventRecord, ...]:
+        """Return what came after an event, oldest first; raises CursorInvalid for an id of another shape."""
+        node, _, seq = event_id.rpartition(".")
+        if not node or "\0" in node or not (seq.isascii() and seq.isdigit()) or int(seq) >= 2**63:
+            raise CursorInvalid(f"{event_id!r} is not the id of an event")
+        rows = await self._database.fetch(
+            _QUERIES["list_events"], node, int(seq), wanted.kind, wanted.severity, wanted.subject, limit
+        )
+        return tuple(map(_event, rows))
+
+    async def trim(self, now: datetime, keep_days: int) -> int:
+        """Forget events older than the limit and return how many."""
+        return await self._database.execute(_QUERIES["trim_events"], self._node, now - timedelta(days=keep_days))
+
+
+def _event(row: Record) -> EventRecord:
+    return EventRecord(
+        node=row["node"],
+        seq=row["seq"],
+        event=NewEvent(
+            at=row["at"],
+            kind=EventKind(row["kind"]),
+            severity=Severity(row["severity"]),
+            subject=row["subject"],
+            text=row["text"],
+            data=json.loads(row["data"]),
+        ),
+    )

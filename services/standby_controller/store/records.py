@@ -1,0 +1,152 @@
+"""What the history of syncs holds: values, and how a row becomes one. No query."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from services.standby_controller.store.database import Record
+from shared.node.model import UnkeptTable
+from shared.replication.model import SyncKind, SyncPoint
+
+
+class SyncResult(StrEnum):
+    """How a sync stands or ended."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+
+class Trigger(StrEnum):
+    """What started a sync."""
+
+    SCHEDULE = "schedule"
+    REQUEST = "request"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why something did not succeed: stable code, sentence, and what to do."""
+
+    code: str
+    detail: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentRecord:
+    """How the sync of one component ended."""
+
+    component: str
+    result: SyncResult
+    started_at: datetime
+    ended_at: datetime
+    kind: SyncKind | None = None
+    reason: str | None = None
+    snapshot_at: datetime | None = None
+    point: SyncPoint | None = None
+    rows: int = 0
+    keys: int = 0
+    bytes: int = 0
+    rows_per_table: dict[str, int] | None = None
+    seconds_per_phase: dict[str, float] | None = None
+    unkept: tuple[UnkeptTable, ...] = ()
+    drift: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRecord:
+    """One sync; `id` sorts within its node."""
+
+    node: str
+    seq: int
+    trigger: Trigger
+    requested_by: str | None
+    source: str | None
+    term_epoch: int | None
+    started_at: datetime
+    ended_at: datetime | None
+    result: SyncResult
+    failure: Failure | None
+    components: tuple[ComponentRecord, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Return the id that the API shows."""
+        return f"{self.node}.{self.seq:010d}"
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """What is known of a sync when it begins."""
+
+    trigger: Trigger
+    requested_by: str | None
+    idempotency_key: str | None
+    source: str
+    term_epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFilter:
+    """Which syncs a list holds; None asks for anything."""
+
+    results: tuple[SyncResult, ...] = ()
+    trigger: Trigger | None = None
+    component: str | None = None
+    kind: SyncKind | None = None
+    started_from: datetime | None = None
+    started_before: datetime | None = None
+
+
+def sync_of(row: Record) -> SyncRecord:
+    """Return the sync of a row of control.syncs."""
+    return SyncRecord(
+        node=row["node"],
+        seq=row["seq"],
+        trigger=Trigger(row["trigger"]),
+        requested_by=row["requested_by"],
+        source=row["source"],
+        term_epoch=row["term_epoch"],
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        result=SyncResult(row["result"]),
+        failure=_failure(row),
+    )
+
+
+def component_of(row: Record) -> ComponentRecord:
+    """Return the component of a row of control.sync_components."""
+    return ComponentRecord(
+        component=row["component"],
+        result=SyncResult(row["result"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+        kind=None if row["kind"] is None else SyncKind(row["kind"]),
+        reason=row["reason"],
+        snapshot_at=row["snapshot_at"],
+        point=None if row["point"] is None else SyncPoint.model_validate_json(row["point"]),
+        rows=row["rows"],
+        keys=row["keys"],
+        bytes=row["bytes"],
+        rows_per_table=json.loads(row["rows_per_table"]),
+        seconds_per_phase=json.loads(row["seconds_per_phase"]),
+        unkept=tuple(UnkeptTable.model_validate(item) for item in json.loads(row["unkept"])),
+        drift=tuple(json.loads(row["drift"])),
+        failure=_failure(row),
+    )
+
+
+def _failure(row: Record) -> Failure | None:
+    return None if row["code"] is None else Failure(row["code"], row["detail"] or "", row["hint"] or "")
+
+
+def failure_values(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
+    """Return the columns code, detail and hint."""
+    return (None, None, None) if failure is None else (failure.code, failure.detail, failure.hint)
