@@ -136,11 +136,18 @@ class NameTaken(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """This address does not take this method."""
+    """Another method is needed under this address."""
 
     code = "method_not_allowed"
     status = 405
     default_hint = "The Allow header lists the methods it takes."
+
+
+class ConfigRefused(RequestError):
+    """The pair's configuration cannot be changed like this."""
+
+    code = "config_refused"
+    default_hint = "Correct the named keys. GET /v1/config shows all keys with their present values."
 
 
 class PreconditionRequired(RequestError):

@@ -1,0 +1,253 @@
+"""What an administrator should know or do, judged from one frozen look at the pair; also whether it is protected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from services.standby_controller.policy.clock_offset import ClockOffset
+from shared.node.model import State
+
+
+class Weight(StrEnum):
+    """How much an advisory matters."""
+
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Advisory:
+    """One thing to know, with what to do about it; `code` is stable."""
+
+    code: str
+    weight: Weight
+    subject: str | None
+    text: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why the pair is not protected; `code` is stable."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSight:
+    """What is known of one node now."""
+
+    node_id: str
+    is_own: bool
+    is_lost: bool
+    state: State | None
+    silent_seconds: float | None
+    problem_code: str | None = None
+    problem_text: str | None = None
+    is_database_healthy: bool | None = None
+    broken_captures: tuple[str, ...] = ()
+    offset: ClockOffset | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSight:
+    """How old one component's copy is."""
+
+    name: str
+    data_age_seconds: float | None
+    unkept_count: int = 0
+    drift_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """The pair at one moment, as one controller sees it."""
+
+    own: PeerSight
+    peers: tuple[PeerSight, ...]
+    components: tuple[ComponentSight, ...]
+    interval_seconds: float
+    is_schedule_enabled: bool
+    offset_warning_seconds: float
+    sync_failures_in_a_row: int = 0
+    last_sync_problem: str | None = None
+
+    @property
+    def is_standby(self) -> bool:
+        """Say whether this node follows another."""
+        return self.own.state is State.STANDBY
+
+
+def data_age_limit_seconds(interval_seconds: float) -> float:
+    """Return the age above which a copy is called old: two intervals, at least two hours."""
+    return max(2 * interval_seconds, 7200.0)
+
+
+def advise(situation: Situation) -> tuple[Advisory, ...]:
+    """Return all advisories, the most important first."""
+    found = [*_about_nodes(situation), *_about_components(situation), *_about_schedule(situation)]
+    order = {Weight.CRITICAL: 0, Weight.WARNING: 1, Weight.INFO: 2}
+    return tuple(sorted(found, key=lambda advisory: order[advisory.weight]))
+
+
+def reasons_not_protected(situation: Situation) -> tuple[Reason, ...]:
+    """Return why no standby would take over now; empty means protected."""
+    reasons = [
+        Reason(
+            "takeover_unavailable",
+            "This release does not take over by itself yet; it keeps the standby's data current.",
+        )
+    ]
+    if situation.own.state is None:
+        reasons.append(Reason("own_agent_silent", "This node's own agent does not answer."))
+    elif not situation.is_standby:
+        if not any(peer.state is State.STANDBY and not peer.is_lost for peer in situation.peers):
+            reasons.append(Reason("no_standby", "No node that answers is a standby."))
+        return tuple(reasons)
+    for component in situation.components:
+        age = component.data_age_seconds
+        if age is None:
+            reasons.append(Reason("never_synced", f"Component {component.name} was never copied to this node."))
+        elif age > data_age_limit_seconds(situation.interval_seconds):
+            reasons.append(Reason("data_too_old", f"The copy of {component.name} is {_duration(age)} old."))
+    return tuple(reasons)
+
+
+def _about_nodes(situation: Situation) -> Iterator[Advisory]:
+    for node in (situation.own, *situation.peers):
+        yield from _about_node(node, situation.offset_warning_seconds)
+    states = [node.state for node in (situation.own, *situation.peers)]
+    if State.ACTIVE not in states and None not in states:
+        yield Advisory(
+            "no_active_node",
+            Weight.CRITICAL,
+            None,
+            "No node is active.",
+            "Look at the state of both nodes and its reason.",
+        )
+    if states.count(State.ACTIVE) > 1:
+        yield Advisory(
+            "two_active_nodes",
+            Weight.CRITICAL,
+            None,
+            "More than one node says that it is active.",
+            "Stop the application on one of them now, then compare their terms with GET /v1/status on both nodes.",
+        )
+
+
+def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advisory]:
+    if node.state is None:
+        if node.is_own:
+            yield Advisory(
+                "own_agent_silent",
+                Weight.CRITICAL,
+                node.node_id,
+                f"This node's own agent does not answer: {node.problem_text or 'not asked yet'}.",
+                "Start `warmstandby agent` on this node.",
+            )
+        elif node.is_lost:
+            silence = "ever" if node.silent_seconds is None else f"for {_duration(node.silent_seconds)}"
+            yield Advisory(
+                "peer_silent",
+                Weight.CRITICAL,
+                node.node_id,
+                f"Node {node.node_id} did not answer {silence}: {node.problem_text or 'no answer'}.",
+                "Check that the other server is up, that `warmstandby agent` runs there, and the network between them.",
+            )
+        return
+    if node.is_database_healthy is False:
+        yield Advisory(
+            "database_down",
+            Weight.CRITICAL,
+            node.node_id,
+            f"The PostgreSQL server of node {node.node_id} is not healthy.",
+            "Look at GET /heartbeat of that node's agent and at the log of that PostgreSQL server.",
+        )
+    for component in node.broken_captures:
+        yield Advisory(
+            "capture_broken",
+            Weight.WARNING,
+            component,
+            f"Node {node.node_id} does not capture the changes of component {component}.",
+            "The next sync copies everything again. GET /v1/components shows what is wrong.",
+        )
+    if node.offset is not None and node.offset.at_least_seconds > offset_warning_seconds:
+        yield Advisory(
+            "clock_skew",
+            Weight.WARNING,
+            node.node_id,
+            f"The clock of node {node.node_id} differs from this one by about {abs(node.offset.middle_seconds):.1f} s.",
+            "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes.",
+        )
+
+
+def _about_components(situation: Situation) -> Iterator[Advisory]:
+    if not situation.is_standby:
+        return
+    limit = data_age_limit_seconds(situation.interval_seconds)
+    for component in situation.components:
+        age = component.data_age_seconds
+        if age is None:
+            yield Advisory(
+                "never_seeded",
+                Weight.CRITICAL,
+                component.name,
+                f"Component {component.name} was never copied to this node.",
+                "Start the first sync with POST /v1/syncs, or wait for the schedule.",
+            )
+        elif age > limit:
+            yield Advisory(
+                "data_old",
+                Weight.CRITICAL,
+                component.name,
+                f"The copy of component {component.name} is {_duration(age)} old.",
+                "Look at GET /v1/syncs for why the last ones did not succeed.",
+            )
+        if component.unkept_count:
+            yield Advisory(
+                "tables_not_kept",
+                Weight.WARNING,
+                component.name,
+                f"{component.unkept_count} tables of component {component.name} are not kept current by a delta.",
+                "GET /v1/status lists them with the reason; most need a primary key.",
+            )
+        if component.drift_count:
+            yield Advisory(
+                "schema_drift",
+                Weight.WARNING,
+                component.name,
+                f"{component.drift_count} objects without data of component {component.name} changed since its seed.",
+                "GET /v1/syncs/{id} of the last sync lists them; a sync of kind seed brings them.",
+            )
+
+
+def _about_schedule(situation: Situation) -> Iterator[Advisory]:
+    if not situation.is_schedule_enabled:
+        yield Advisory(
+            "schedule_off",
+            Weight.WARNING,
+            None,
+            "Scheduled syncs are switched off.",
+            "Set sync.enabled = true with PATCH /v1/config.",
+        )
+    if situation.is_standby and situation.sync_failures_in_a_row > 0:
+        yield Advisory(
+            "sync_failing",
+            Weight.CRITICAL if situation.sync_failures_in_a_row >= 3 else Weight.WARNING,
+            None,
+            f"{situation.sync_failures_in_a_row} syncs in a row failed: {situation.last_sync_problem or 'unknown'}.",
+            "Look at GET /v1/syncs for what to do about it.",
+        )
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration for people."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
