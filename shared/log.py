@@ -92,7 +92,7 @@ class LineFormatter(logging.Formatter):
 
 
 def _as_text(value: Any) -> str:
-    text = _on_one_line(str(value))
+    text = str(value)
     return text if _PLAIN.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
