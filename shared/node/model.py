@@ -129,6 +129,13 @@ class ComponentStatus(Wire):
     problem: Problem | None = None
 
 
+class Components(Wire):
+    """The components of a node (`GET /components`)."""
+
+    items: tuple[ComponentStatus, ...]
+    next_cursor: None = Field(None, description="Always null: the list is whole.")
+
+
 class Versions(Wire):
     """Releases in use."""
 
@@ -144,6 +151,7 @@ class Heartbeat(Envelope):
     site: str
     state: State
     reason: str | None = Field(None, description="Why the node is in this state.")
+    reason_code: str | None = Field(None, description="The reason's stable name, as in `state_lost`.")
     attempt: Attempt | None = None
     clock: ClockExchange
     database: DatabaseHealth
@@ -158,6 +166,7 @@ class NodeView(Envelope):
 
     mode: Mode
     state: State
-    reason: str | None = None
+    reason: str | None = Field(None, description="Why the node is in this state.")
+    reason_code: str | None = Field(None, description="The reason's stable name, as in `state_lost`.")
     attempt: Attempt | None = None
     eligible: dict[str, bool] = Field(default_factory=dict)
