@@ -46,8 +46,8 @@ class ClusterError(Exception):
 class Cluster:
     """One PostgreSQL cluster in a folder of its own, on a free port of 127.0.0.1.
 
-    The folder belongs to the cluster: server and folder go with ``remove``, with the end of a ``with`` block, and with the
-    process that made it, however that one ends.
+    The folder belongs to the cluster: server and folder go with ``remove``, with the end of a ``with`` block, and with
+    the process that made it, however that one ends.
     """
 
     def __init__(self, folder: Path, bin_dir: Path, port: int) -> None:
@@ -198,7 +198,7 @@ class Cluster:
         return done.stdout.removesuffix("\n")
 
     def copy(self, folder: Path, *, port: int | None = None) -> Self:
-        """Copy the data directory of a stopped or killed cluster into another folder, under a new port or the one named.
+        """Copy the data directory of a stopped or killed cluster to another folder, under a new port or the one named.
 
         The copy is what a restored backup is: it has the same system identifier.
         """

@@ -1,8 +1,8 @@
 """As whom the PostgreSQL programs run: they refuse root, so root lends them another name without giving files away.
 
-An ordinary user runs them as itself. Root runs them in a user namespace in which it is called ``nobody``: the files stay
-root's, nothing has to be readable for others. Where namespaces are refused (as in most containers), they run as the real
-``nobody``, which then owns the data directories and may pass through private folders.
+An ordinary user runs them as itself. Root runs them in a user namespace in which it is called ``nobody``: the files
+stay root's, nothing has to be readable for others. Where namespaces are refused (as in most containers), they run as
+the real ``nobody``, which then owns the data directories and may pass through private folders.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process was started (clock ticks since boot; with the pid, its identity), None when it has ended."""
+    """Return when a process was started (clock ticks since boot; identity with the pid), None when it has ended."""
     fields = _stat(pid)
     return None if fields is None or fields[0] in ("Z", "X") else int(fields[19])
 

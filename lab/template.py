@@ -77,8 +77,8 @@ def _make(cached: Path, bin_dir: Path) -> None:
 def _give_own_identifier(data: Path, bin_dir: Path) -> None:
     """Write a new system identifier, and let pg_resetwal make checksum and WAL agree with it.
 
-    It is the first eight bytes of pg_control, of PostgreSQL's form: the second of the making in the upper half, chance in
-    the lower. (initdb itself would take ten times as long.)
+    It is the first eight bytes of pg_control, of PostgreSQL's form: the second of the making in the upper half, chance
+    in the lower. (initdb itself would take ten times as long.)
     """
     control = data / "global" / "pg_control"
     content = control.read_bytes()

@@ -1,0 +1,23 @@
+"""How much a run does (a few minutes, or ``./test --all``), and the chance it runs on, which can be repeated."""
+
+from __future__ import annotations
+
+import os
+import random
+from typing import Final, TypeVar
+
+Amount = TypeVar("Amount")
+
+IS_FULL: Final = os.environ.get("WARMSTANDBY_TEST_TIER", "normal") == "all"
+MAJORS: Final = (15, 16, 17, 18) if IS_FULL else (15, 18)
+SEED: Final = int(os.environ.get("WARMSTANDBY_TEST_SEED") or random.SystemRandom().randrange(2**31))
+
+
+def rounds(normal: Amount, full: Amount) -> Amount:
+    """Choose by the tier: a number of rounds, a size, a list of cases."""
+    return full if IS_FULL else normal
+
+
+def seed_of(test: str) -> int:
+    """Return the seed of one test (its node id), the same in each run with the same ``WARMSTANDBY_TEST_SEED``."""
+    return random.Random(f"{SEED} {test}").randrange(2**31)
