@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from sample.comparison_result import (
+    GOOD,
     CompareMethod,
     Comparison,
     DifferingRow,
@@ -31,7 +32,7 @@ from sample.snapshot_reader import (
 
 __all__ = ["CompareMethod", "Comparison", "Verdict", "compare_databases", "read_sequences"]
 
-SHOWN_CHARACTERS: Final = 400
+SHOWN_BYTES: Final = 400
 
 
 async def compare_databases(
@@ -146,7 +147,8 @@ async def find_first_difference(
             number += 1
             left, right = await anext(lefts, None), await anext(rights, None)
             if left != right:
-                return DifferingRow(number=number, columns=here.columns, source=show(left), target=show(right))
+                shown = show_pair(left, right)
+                return DifferingRow(number=number, columns=here.columns, source=shown[0], target=shown[1])
             if left is None:
                 return None
     except NotComparableError:
@@ -156,12 +158,22 @@ async def find_first_difference(
         await rights.aclose()
 
 
-def show(row: bytes | None) -> str | None:
-    """Shorten a row for a message."""
-    if row is None:
-        return None
-    text = row.decode("utf-8", errors="replace")
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"
+def show_pair(left: bytes | None, right: bytes | None) -> tuple[str | None, str | None]:
+    """Shorten two rows for a message: their beginning, and the place where they part."""
+    if left is None or right is None:
+        return shorten(left, 0), shorten(right, 0)
+    parting = next((place for place, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), 0)
+    start = max(parting - SHOWN_BYTES // 4, 0)
+    return shorten(left, start), shorten(right, start)
+
+
+def shorten(row: bytes | None, start: int) -> str | None:
+    """Show a short row whole, of a long one the beginning and a stretch from `start`."""
+    if row is None or len(row) <= SHOWN_BYTES:
+        return None if row is None else row.decode("utf-8", errors="replace")
+    head = row[: min(SHOWN_BYTES // 4, start)].decode("utf-8", errors="replace")
+    tail = row[start : start + SHOWN_BYTES].decode("utf-8", errors="replace")
+    return f"{head}{' … ' if head else ''}{tail} … ({len(row)} bytes)"
 
 
 def describe_columns(here: Table, there: Table) -> str | None:
@@ -195,7 +207,7 @@ def compare_sequences(
                 verdict=verdict,
                 source_next=then.next_value if then else None,
                 target_next=there.next_value if there else None,
-                reason=explain_sequence(then, there),
+                reason=explain_sequence(then, there, verdict),
             )
         )
     return found
@@ -203,7 +215,7 @@ def compare_sequences(
 
 def judge_sequence(then: Sequence, there: Sequence, now: Sequence) -> Verdict:
     """Say where the target's sequence stands; one that cycles must lie between the source's values of then and now."""
-    if explain_sequence(then, there):
+    if (then.increment, then.cycle) != (there.increment, there.cycle):
         return Verdict.DIFFERENT
     if there.next_value == then.next_value:
         return Verdict.EQUAL
@@ -215,10 +227,12 @@ def judge_sequence(then: Sequence, there: Sequence, now: Sequence) -> Verdict:
     return Verdict.AHEAD if steps % length <= allowed % length else Verdict.BEHIND
 
 
-def explain_sequence(then: Sequence | None, there: Sequence | None) -> str | None:
-    """Say how the rules of two sequences differ."""
-    if then is None or there is None or (then.increment, then.cycle) == (there.increment, there.cycle):
+def explain_sequence(then: Sequence | None, there: Sequence | None, verdict: Verdict) -> str | None:
+    """Say what the two values alone do not tell."""
+    if then is None or there is None or verdict in GOOD:
         return None
+    if verdict is Verdict.BEHIND:
+        return "it cycles, and the target is not where the source was in the meantime" if then.cycle else None
     return (
         f"increment {then.increment}, {'cycles' if then.cycle else 'does not cycle'} on the source;"
         f" increment {there.increment}, {'cycles' if there.cycle else 'does not cycle'} on the target"
