@@ -235,6 +235,13 @@ class SyncRunning(ReplicationError):
     default_hint = "Wait for it, or cancel it with POST /v1/syncs/{id}/cancel."
 
 
+class SyncNotRunning(ReplicationError):
+    """The sync has ended already."""
+
+    code = "sync_not_running"
+    default_hint = "GET /v1/syncs/{id} shows how it ended."
+
+
 class CursorUnknown(ReplicationError):
     """The active node does not know the sync point that the standby stands at."""
 

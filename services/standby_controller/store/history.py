@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from services.standby_controller.store.records import (
@@ -71,31 +70,6 @@ class History:
                 return sync_of(row), True
             running = await connection.fetchrow(_QUERIES["find_running"], self._node)
             raise SyncRunning(f"sync {sync_of(running).id} is running" if running else "a sync is running")
-
-    async def add_success(
-        self, sync: SyncRecord, outcome: ComponentOutcome, started_at: datetime, now: datetime
-    ) -> None:
-        """Record a component as brought to the active node's state."""
-        await self.add_component(
-            sync,
-            ComponentRecord(
-                component=outcome.component,
-                result=SyncResult.SUCCEEDED,
-                started_at=started_at,
-                ended_at=now,
-                kind=outcome.kind,
-                reason=outcome.reason,
-                snapshot_at=outcome.snapshot_at,
-                point=outcome.point,
-                rows=outcome.rows,
-                keys=outcome.keys,
-                bytes=outcome.bytes,
-                rows_per_table=outcome.rows_per_table,
-                seconds_per_phase=outcome.seconds_per_phase,
-                unkept=outcome.unkept,
-                drift=outcome.drift,
-            ),
-        )
 
     async def add_component(self, sync: SyncRecord, record: ComponentRecord) -> None:
         """Record how one component ended; again for the same sync and component changes nothing."""

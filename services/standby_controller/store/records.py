@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.store.database import Record
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
@@ -89,8 +90,8 @@ class SyncRequest:
     trigger: Trigger
     requested_by: str | None
     idempotency_key: str | None
-    source: str
-    term_epoch: int
+    source: str | None
+    term_epoch: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,27 @@ class SyncFilter:
     kind: SyncKind | None = None
     started_from: datetime | None = None
     started_before: datetime | None = None
+
+
+def record_of_outcome(outcome: ComponentOutcome, started_at: datetime, now: datetime) -> ComponentRecord:
+    """Return the record of a component that was brought to the active node's state."""
+    return ComponentRecord(
+        component=outcome.component,
+        result=SyncResult.SUCCEEDED,
+        started_at=started_at,
+        ended_at=max(now, started_at),
+        kind=outcome.kind,
+        reason=outcome.reason,
+        snapshot_at=outcome.snapshot_at,
+        point=outcome.point,
+        rows=outcome.rows,
+        keys=outcome.keys,
+        bytes=outcome.bytes,
+        rows_per_table=outcome.rows_per_table,
+        seconds_per_phase=outcome.seconds_per_phase,
+        unkept=outcome.unkept,
+        drift=outcome.drift,
+    )
 
 
 def sync_of(row: Record) -> SyncRecord:

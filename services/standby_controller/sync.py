@@ -1,0 +1,357 @@
+"""One sync run over all components: the lock, the work, how it ended. How data is copied is not here."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, Protocol
+
+from services.standby_controller.monitor import Monitor
+from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.schedule import LastRun
+from services.standby_controller.progress import Progress
+from services.standby_controller.recorder import Recorder
+from services.standby_controller.source import Source, check_standby, find_source
+from services.standby_controller.store.history import History
+from services.standby_controller.store.records import (
+    ComponentRecord,
+    Failure,
+    SyncFilter,
+    SyncRecord,
+    SyncRequest,
+    SyncResult,
+    Trigger,
+    record_of_outcome,
+)
+from services.standby_controller.sync_events import event_of_sync
+from shared.clock import Clock
+from shared.errors import PeerError, PostgresError, RoleError, SyncNotRunning, SyncRunning, WarmstandbyError
+from shared.node.model import Envelope
+from shared.settings import ComponentSettings
+
+log = logging.getLogger(__name__)
+
+RECORD_AGAIN_SECONDS: Final = 1.0
+STOPPING_SECONDS: Final = 3.0
+_STOPPED: Final = Failure("controller_stopped", "the controller was stopped", "The next sync goes on by itself.")
+_CANCELLED_HINT: Final = "Nothing is half done on the standby. Start it again with POST /v1/syncs."
+
+
+class CopyComponent(Protocol):
+    """Brings one component to the state of the source; cancelling it leaves the old state or the new one."""
+
+    async def __call__(
+        self, component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+    ) -> ComponentOutcome:
+        """Copy; raises WarmstandbyError."""
+
+
+@dataclass(slots=True)
+class RunningSync:
+    """A sync at work."""
+
+    record: SyncRecord
+    progress: Progress
+    started_monotonic: float
+    done: list[ComponentRecord] = field(default_factory=list)
+    work: asyncio.Task[Failure | None] | None = None
+    cancelled_by: str | None = None
+
+
+class SyncRunner:
+    """Runs one sync at a time, and remembers how the last ones ended."""
+
+    def __init__(
+        self,
+        *,
+        components: Sequence[ComponentSettings],
+        copy_component: CopyComponent,
+        clear_orphans: Callable[[], Awaitable[None]],
+        history: History,
+        recorder: Recorder,
+        monitor: Monitor,
+        clock: Clock,
+    ) -> None:
+        self._components = tuple(components)
+        self._copy_component = copy_component
+        self._clear_orphans = clear_orphans
+        self._history = history
+        self._recorder = recorder
+        self._monitor = monitor
+        self._clock = clock
+        self._starting = asyncio.Lock()
+        self._group: asyncio.TaskGroup | None = None
+        self._running: RunningSync | None = None
+        self._last: SyncRecord | None = None
+        self._last_run: tuple[float, float, int] | None = None
+        self._successes: dict[str, ComponentRecord] = {}
+
+    @property
+    def running(self) -> RunningSync | None:
+        """Return the sync at work."""
+        return self._running
+
+    @property
+    def last(self) -> SyncRecord | None:
+        """Return the last sync that ended."""
+        return self._last
+
+    @property
+    def successes(self) -> Mapping[str, ComponentRecord]:
+        """Return the last success of each component that has one."""
+        return self._successes
+
+    def last_run(self) -> LastRun | None:
+        """Return what the schedule needs to know of the last run."""
+        if self._last_run is None:
+            return None
+        started, took, failures = self._last_run
+        return LastRun(self._clock.monotonic() - started, took, failures)
+
+    async def run(self) -> None:
+        """Own the running sync until cancelled; what a dead controller left running is recorded as interrupted."""
+        async with asyncio.TaskGroup() as group:
+            await self._recall()
+            self._group = group
+            await asyncio.Event().wait()
+
+    async def start(
+        self, trigger: Trigger, requested_by: str | None = None, idempotency_key: str | None = None
+    ) -> tuple[SyncRecord, bool]:
+        """Start a sync and say whether it is new; the same idempotency key gives the same sync again.
+
+        Raises SyncRunning, NotStandby, PostgresError; and, on request, NotActive or PeerError where there is nobody to
+        copy from. On schedule that is recorded as a failed sync.
+        """
+        async with self._starting:
+            if idempotency_key is not None:
+                known = await self._history.find_idempotent(idempotency_key)
+                if known is not None:
+                    return known, False
+            if self._running is not None:
+                raise SyncRunning(f"sync {self._running.record.id} is running")
+            if self._group is None:
+                raise PostgresError("the history of syncs was not read yet")
+            await self._monitor.look(self._monitor.own.node_id)
+            check_standby(self._monitor.own)
+            source, problem = await self._find_source()
+            if problem is not None and trigger is Trigger.REQUEST:
+                raise problem
+            request = SyncRequest(
+                trigger,
+                requested_by,
+                idempotency_key,
+                None if source is None else source.node_id,
+                None if source is None else source.term.epoch,
+            )
+            record, is_new = await self._begin(request)
+            if is_new:
+                running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
+                self._running = running
+                self._group.create_task(self._see_through(running, source, problem), name=f"sync {record.id}")
+            return record, is_new
+
+    async def cancel(self, sync_id: str, cancelled_by: str) -> RunningSync:
+        """Cancel a running sync; again changes nothing. Raises NotFound, SyncNotRunning."""
+        running = self._running
+        if running is None or running.record.id != sync_id:
+            record = await self._history.read(sync_id)
+            raise SyncNotRunning(f"sync {sync_id} is {record.result}")
+        if running.work is not None and running.cancelled_by is None:
+            running.cancelled_by = cancelled_by
+            running.work.cancel()
+        return running
+
+    async def clear_orphans(self) -> None:
+        """Remove what a killed seed left behind; raises PostgresError."""
+        if self._running is None:
+            await self._clear_orphans()
+
+    async def _recall(self) -> None:
+        """Read how the last syncs ended, as soon as the database answers."""
+        while True:
+            try:
+                for orphan in await self._history.interrupt_orphans(self._clock.now()):
+                    self._tell(orphan)
+                self._successes = await self._history.last_successes(item.name for item in self._components)
+                last = (await self._history.list_syncs(SyncFilter(), limit=20, cursor=None)).items
+            except PostgresError:
+                await asyncio.sleep(RECORD_AGAIN_SECONDS)  # the keeper of the database has logged it
+                continue
+            if last:
+                self._remember(last[0], _failures_in_a_row(last), self._age_of(last[0]))
+            return
+
+    def _age_of(self, record: SyncRecord) -> float:
+        return max(0.0, (self._clock.now() - record.started_at).total_seconds())
+
+    async def _find_source(self) -> tuple[Source | None, WarmstandbyError | None]:
+        try:
+            return find_source(self._monitor.nodes), None
+        except WarmstandbyError:
+            await asyncio.gather(*(self._monitor.look(peer.node_id) for peer in self._monitor.peers))
+        try:
+            return find_source(self._monitor.nodes), None
+        except WarmstandbyError as error:
+            return None, error
+
+    async def _begin(self, request: SyncRequest) -> tuple[SyncRecord, bool]:
+        try:
+            return await self._history.begin(request, self._clock.now())
+        except SyncRunning:
+            # None runs in this process, and no other controller of this node can listen: the row has no run.
+            for orphan in await self._history.interrupt_orphans(self._clock.now()):
+                self._tell(orphan)
+            return await self._history.begin(request, self._clock.now())
+
+    async def _see_through(self, running: RunningSync, source: Source | None, problem: WarmstandbyError | None) -> None:
+        """Do the work and record how it ended, whatever happens."""
+        assert self._group is not None
+        work = self._group.create_task(self._work(running, source, problem), name=f"work of sync {running.record.id}")
+        running.work = work
+        try:
+            await asyncio.wait([work])
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait([work])
+            try:
+                async with asyncio.timeout(STOPPING_SECONDS):
+                    await self._end(running, SyncResult.INTERRUPTED, _STOPPED)
+            except TimeoutError:
+                log.warning("end of sync not recorded, the next start will", extra={"sync": running.record.id})
+            raise
+        if work.cancelled():
+            detail = f"{running.cancelled_by or 'the controller'} cancelled the sync"
+            await self._end(running, SyncResult.CANCELLED, Failure("cancelled", detail, _CANCELLED_HINT))
+        else:
+            failure = work.result()
+            await self._end(running, SyncResult.FAILED if failure else SyncResult.SUCCEEDED, failure)
+
+    async def _work(
+        self, running: RunningSync, source: Source | None, problem: WarmstandbyError | None
+    ) -> Failure | None:
+        """Copy one component after the other; return the first failure."""
+        if source is None:
+            assert problem is not None
+            return _failure(problem)
+        own = self._monitor.own.present
+        assert own is not None, "the agent has just said that the node is standby"
+        envelope = Envelope(pair_id=own.pair_id, node_id=own.node_id, boot_id=own.boot_id, term=own.term)
+        first: Failure | None = None
+        try:
+            await self._clear_orphans()
+        except WarmstandbyError as error:
+            return _failure(error)
+        for component in self._components:
+            failure, may_go_on = await self._work_on(running, component, source, envelope)
+            first = first or failure
+            if not may_go_on:
+                break
+        return first
+
+    async def _work_on(
+        self, running: RunningSync, component: ComponentSettings, source: Source, envelope: Envelope
+    ) -> tuple[Failure | None, bool]:
+        """Copy one component; return its failure and whether the next one is worth trying."""
+        started_at = self._clock.now()
+        running.progress.start_component(component.name)
+        try:
+            outcome = await self._copy_component(component, source, envelope, running.progress)
+        except asyncio.CancelledError:
+            cancelled = Failure("cancelled", "the sync was cancelled", _CANCELLED_HINT)
+            running.done.append(self._broken_off(running, component, started_at, SyncResult.CANCELLED, cancelled))
+            raise
+        except WarmstandbyError as error:
+            failure, may_go_on = _failure(error), not isinstance(error, PeerError | RoleError)
+        except Exception as error:
+            log.exception("sync hit a bug", extra={"sync": running.record.id, "component": component.name})
+            failure, may_go_on = _failure(WarmstandbyError(f"{type(error).__name__}: {error}")), True
+        else:
+            record = record_of_outcome(outcome, started_at, self._clock.now())
+            running.done.append(record)
+            self._successes[component.name] = record
+            await self._record(lambda: self._history.add_component(running.record, record))
+            return None, True
+        record = self._broken_off(running, component, started_at, SyncResult.FAILED, failure)
+        running.done.append(record)
+        await self._record(lambda: self._history.add_component(running.record, record))
+        return failure, may_go_on
+
+    def _broken_off(
+        self,
+        running: RunningSync,
+        component: ComponentSettings,
+        started_at: datetime,
+        result: SyncResult,
+        failure: Failure,
+    ) -> ComponentRecord:
+        return ComponentRecord(
+            component=component.name,
+            result=result,
+            started_at=started_at,
+            ended_at=max(started_at, self._clock.now()),
+            kind=running.progress.kind,
+            rows=running.progress.rows_done,
+            bytes=running.progress.bytes_done,
+            rows_per_table=dict(running.progress.rows_per_table),
+            seconds_per_phase=running.progress.seconds_per_phase(),
+            failure=failure,
+        )
+
+    async def _end(self, running: RunningSync, result: SyncResult, failure: Failure | None) -> None:
+        ended_at = max(self._clock.now(), running.record.started_at)
+        record = replace(
+            running.record, result=result, failure=failure, ended_at=ended_at, components=tuple(running.done)
+        )
+        cancelled = [item for item in running.done if item.result is SyncResult.CANCELLED]
+
+        async def write() -> None:
+            for item in cancelled:
+                await self._history.add_component(record, item)
+            await self._history.end(record, result, failure, ended_at)
+
+        await self._record(write)
+        failures = 0 if self._last_run is None else self._last_run[2]
+        if result is not SyncResult.CANCELLED:
+            failures = 0 if result is SyncResult.SUCCEEDED else failures + 1
+        self._remember(record, failures, self._clock.monotonic() - running.started_monotonic)
+        self._running = None
+        self._tell(record)
+
+    def _remember(self, record: SyncRecord, failures: int, started_ago_seconds: float) -> None:
+        self._last = record
+        took = 0.0 if record.ended_at is None else (record.ended_at - record.started_at).total_seconds()
+        self._last_run = (self._clock.monotonic() - started_ago_seconds, took, failures)
+
+    async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write to the history, again and again while the database is away: what happened must be known."""
+        has_failed = False
+        while True:
+            try:
+                await write()
+            except PostgresError as error:
+                if not has_failed:
+                    log.warning("history cannot be written", extra={"code": error.code, "detail": error.detail})
+                has_failed = True
+                await asyncio.sleep(RECORD_AGAIN_SECONDS)
+            else:
+                return
+
+    def _tell(self, record: SyncRecord) -> None:
+        self._recorder.add_event(event_of_sync(record, self._clock.now()))
+
+
+def _failure(error: WarmstandbyError) -> Failure:
+    return Failure(error.code, error.detail, error.hint)
+
+
+def _failures_in_a_row(newest_first: Sequence[SyncRecord]) -> int:
+    count = 0
+    for record in newest_first:
+        if record.result is SyncResult.SUCCEEDED:
+            break
+        count += record.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
+    return count

@@ -1,0 +1,34 @@
+"""The event that tells of an ended sync. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from services.standby_controller.store.events import EventKind, NewEvent, Severity
+from services.standby_controller.store.records import SyncRecord, SyncResult
+
+
+def event_of_sync(record: SyncRecord, now: datetime) -> NewEvent:
+    """Return what to tell of a sync that has ended."""
+    ended_at = record.ended_at or now
+    rows, size = sum(item.rows for item in record.components), sum(item.bytes for item in record.components)
+    seconds = (ended_at - record.started_at).total_seconds()
+    detail = record.failure.detail if record.failure else "no reason given"
+    data = {
+        "rows": rows,
+        "bytes": size,
+        "seconds": round(seconds, 3),
+        "code": record.failure.code if record.failure else None,
+    }
+    match record.result:
+        case SyncResult.SUCCEEDED:
+            kind, severity = EventKind.SYNC_SUCCEEDED, Severity.INFO
+            text = f"Sync {record.id} succeeded: {rows} rows in {seconds:.1f} s"
+        case SyncResult.CANCELLED:
+            kind, severity, text = EventKind.SYNC_CANCELLED, Severity.INFO, f"Sync {record.id} was cancelled: {detail}"
+        case SyncResult.INTERRUPTED:
+            kind, severity = EventKind.SYNC_INTERRUPTED, Severity.WARNING
+            text = f"Sync {record.id} was interrupted: {detail}"
+        case _:
+            kind, severity, text = EventKind.SYNC_FAILED, Severity.WARNING, f"Sync {record.id} failed: {detail}"
+    return NewEvent(ended_at, kind, severity, record.id, text, data)
