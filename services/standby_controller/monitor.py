@@ -5,7 +5,6 @@ What a silence means for roles is not judged here.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +23,8 @@ from services.standby_controller.store.records import Failure
 from shared.clock import Clock
 from shared.errors import PeerUnreachable, WarmstandbyError
 from shared.lifecycle import Sibling, run_every
-from shared.node.model import Heartbeat, State
+from shared.node.client import Heard
+from shared.node.model import State
 
 OFFSET_SAMPLES: Final = 8
 OWN_LOOK_SECONDS: Final = 1.0
@@ -33,8 +33,8 @@ OWN_LOOK_SECONDS: Final = 1.0
 class HeartbeatSource(Protocol):
     """Where one node's heartbeat is read."""
 
-    async def heartbeat(self, sent_at: datetime) -> Heartbeat:
-        """Ask the node's agent; raises PeerError and RoleError."""
+    async def heartbeat(self) -> Heard:
+        """Ask the node's agent, with a deadline; raises PeerError and RoleError."""
 
 
 class Monitor:
@@ -45,7 +45,6 @@ class Monitor:
         nodes: Sequence[tuple[NodeFacts, HeartbeatSource]],
         *,
         heartbeat_seconds: float,
-        timeout_seconds: float,
         config: Callable[[], PairDocument],
         recorder: Recorder,
         clock: Clock,
@@ -54,7 +53,6 @@ class Monitor:
         self._sources: Mapping[str, HeartbeatSource] = {facts.node_id: source for facts, source in nodes}
         self._offsets: dict[str, deque[ClockOffset]] = {name: deque(maxlen=OFFSET_SAMPLES) for name in self._facts}
         self._heartbeat_seconds = heartbeat_seconds
-        self._timeout_seconds = timeout_seconds
         self._config = config
         self._recorder = recorder
         self._clock = clock
@@ -96,19 +94,20 @@ class Monitor:
         """Ask one node once and note what it said."""
         sent_at, sent = self._clock.now(), self._clock.monotonic()
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                heartbeat = await self._sources[node_id].heartbeat(sent_at)
-        except (WarmstandbyError, TimeoutError) as error:
-            failure = self._failure(error)
-            if isinstance(error, TimeoutError | PeerUnreachable) and await self._pauses.was_paused_since(sent):
+            heard = await self._sources[node_id].heartbeat()
+        except WarmstandbyError as error:
+            is_silence = isinstance(error, PeerUnreachable)
+            if is_silence and await self._pauses.was_paused_since(sent):
                 return
-            self._note_failure(node_id, sent_at, sent, failure, is_silence=failure.code == PeerUnreachable.code)
+            failure = Failure(error.code, error.detail, error.hint)
+            self._note_failure(node_id, sent_at, sent, failure, is_silence=is_silence)
         else:
-            self._note_answer(node_id, sent_at, sent, heartbeat)
+            self._note_answer(node_id, heard)
 
-    def _note_answer(self, node_id: str, sent_at: datetime, sent: float, heartbeat: Heartbeat) -> None:
-        before, now = self._facts[node_id], self._clock.monotonic()
-        sample = offset_of_exchange(sent_at, heartbeat.clock.received_at, heartbeat.clock.answered_at, now - sent)
+    def _note_answer(self, node_id: str, heard: Heard) -> None:
+        before, heartbeat = self._facts[node_id], heard.heartbeat
+        round_trip = heard.received_monotonic - heard.sent_monotonic
+        sample = offset_of_exchange(heard.sent_at, heartbeat.clock.received_at, heartbeat.clock.answered_at, round_trip)
         offsets = self._offsets[node_id]
         if sample is not None:
             offsets.appendleft(sample)
@@ -118,24 +117,24 @@ class Monitor:
             heartbeat=heartbeat,
             mode=heartbeat.mode,
             site=heartbeat.site,
-            answered_at=self._clock.now(),
-            answered_at_monotonic=now,
-            asked_since_monotonic=before.asked_since_monotonic or sent,
+            answered_at=heard.received_at,
+            answered_at_monotonic=heard.received_monotonic,
+            asked_since_monotonic=before.asked_since_monotonic or heard.sent_monotonic,
             misses=0,
             problem=None,
             offset=None if before.is_own else best_offset(offsets),
-            round_trip_seconds=now - sent,
+            round_trip_seconds=round_trip,
         )
         self._facts[node_id] = after
         if not before.is_own:
             self._recorder.add_heartbeat(
                 HeartbeatRecord(
                     peer=node_id,
-                    at=sent_at,
+                    at=heard.sent_at,
                     result="ok",
                     state=heartbeat.state,
                     term_epoch=None if heartbeat.term is None else heartbeat.term.epoch,
-                    round_trip_seconds=now - sent,
+                    round_trip_seconds=round_trip,
                     offset_low_seconds=None if sample is None else sample.low_seconds,
                     offset_high_seconds=None if sample is None else sample.high_seconds,
                 )
@@ -160,12 +159,6 @@ class Monitor:
         if not before.is_own:
             self._recorder.add_heartbeat(HeartbeatRecord(peer=node_id, at=sent_at, result=failure.code))
         self._tell_changes(before, after)
-
-    def _failure(self, error: WarmstandbyError | TimeoutError) -> Failure:
-        if isinstance(error, WarmstandbyError):
-            return Failure(error.code, error.detail, error.hint)
-        silence = PeerUnreachable(f"no answer within {self._timeout_seconds:g} s")
-        return Failure(silence.code, silence.detail, silence.hint)
 
     def _tell_changes(self, before: NodeFacts, after: NodeFacts) -> None:
         who = "This node's agent" if after.is_own else f"Node {after.node_id}"
