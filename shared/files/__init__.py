@@ -1,0 +1,1 @@
+"""Files that are either the old ones or the new ones."""

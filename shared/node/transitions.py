@@ -1,0 +1,172 @@
+"""How a node's state changes: one pure table, read by one function over one observation. No clock, no I/O.
+
+A row says which event moves which state where, and why. A pair without a row stays as it is. Nothing here starts to
+serve on absence of evidence, or stops on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from shared.node.model import State, Term
+from shared.node.observation import Contact, Databases, Observation, Start
+from shared.node.reasons import Reason
+from shared.settings import Mode
+
+
+class Event(StrEnum):
+    """What an observation amounts to, for the state it is made in."""
+
+    NOTHING = "nothing"
+    PEERS_MISSING = "peers_missing"
+    ALL_NEW = "all_new"
+    PRIMARY_MISSING = "primary_missing"
+    TWO_PRIMARIES = "two_primaries"
+    PAIR_KNOWN_DATABASES_UNKNOWN = "pair_known_databases_unknown"
+    PAIR_KNOWN_DATABASES_EMPTY = "pair_known_databases_empty"
+    PAIR_KNOWN_DATABASES_IN_USE = "pair_known_databases_in_use"
+    RESTARTED = "restarted"
+    BOOTED = "booted"
+    HIGHER_TERM_OWNED = "higher_term_owned"
+    HIGHER_TERM_HEARD = "higher_term_heard"
+    PEER_PROMOTING = "peer_promoting"
+    PEER_ACTIVE = "peer_active"
+    PEER_UNCLEAR = "peer_unclear"
+    PEERS_AGREE = "peers_agree"
+    PEERS_SILENT = "peers_silent"
+    GRACE_OVER = "grace_over"
+    GRACE_OVER_ELIGIBLE = "grace_over_eligible"
+
+
+class TermRule(StrEnum):
+    """What becomes of the term."""
+
+    KEEP = "keep"
+    FIRST = "first"
+    ADOPT = "adopt"
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """Where a row leads; without a reason the present one stays."""
+
+    state: State
+    reason: Reason | None
+    term: TermRule = TermRule.KEEP
+
+
+TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
+    {
+        (State.UNINITIALISED, Event.PEERS_MISSING): Transition(State.UNINITIALISED, Reason.WAITS_FOR_PEERS),
+        (State.UNINITIALISED, Event.PRIMARY_MISSING): Transition(State.UNINITIALISED, Reason.WAITS_FOR_PRIMARY),
+        (State.UNINITIALISED, Event.TWO_PRIMARIES): Transition(State.UNINITIALISED, Reason.MODE_CONFLICT),
+        (State.UNINITIALISED, Event.ALL_NEW): Transition(State.ACTIVE, Reason.FIRST_NODE, TermRule.FIRST),
+        (State.UNINITIALISED, Event.PAIR_KNOWN_DATABASES_UNKNOWN): Transition(
+            State.UNINITIALISED, Reason.WAITS_FOR_DATABASES
+        ),
+        (State.UNINITIALISED, Event.PAIR_KNOWN_DATABASES_EMPTY): Transition(
+            State.STANDBY, Reason.UNSEEDED, TermRule.ADOPT
+        ),
+        (State.UNINITIALISED, Event.PAIR_KNOWN_DATABASES_IN_USE): Transition(
+            State.FENCED, Reason.STATE_LOST, TermRule.ADOPT
+        ),
+        (State.FENCED, Event.PAIR_KNOWN_DATABASES_EMPTY): Transition(State.STANDBY, Reason.UNSEEDED, TermRule.ADOPT),
+        (State.FENCED, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, None, TermRule.ADOPT),
+        (State.STANDBY, Event.HIGHER_TERM_OWNED): Transition(State.STANDBY, Reason.FOLLOWS, TermRule.ADOPT),
+        (State.ACTIVE, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
+        (State.ACTIVE, Event.RESTARTED): Transition(State.ACTIVE, Reason.AGENT_RESTARTED),
+        (State.ACTIVE, Event.BOOTED): Transition(State.WAITING, Reason.BOOTED),
+        (State.WAITING, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
+        (State.WAITING, Event.HIGHER_TERM_HEARD): Transition(State.WAITING, Reason.TERM_HEARD),
+        (State.WAITING, Event.PEER_PROMOTING): Transition(State.WAITING, Reason.PEER_PROMOTING),
+        (State.WAITING, Event.PEER_ACTIVE): Transition(State.WAITING, Reason.PEER_ACTIVE),
+        (State.WAITING, Event.PEER_UNCLEAR): Transition(State.WAITING, Reason.PEER_UNCLEAR),
+        (State.WAITING, Event.PEERS_SILENT): Transition(State.WAITING, Reason.PEERS_SILENT),
+        (State.WAITING, Event.GRACE_OVER_ELIGIBLE): Transition(State.WAITING, Reason.NO_ACTIVE_NODE),
+        (State.WAITING, Event.PEERS_AGREE): Transition(State.ACTIVE, Reason.PEERS_AGREE),
+        (State.WAITING, Event.GRACE_OVER): Transition(State.ACTIVE, Reason.GRACE_OVER),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the node is from now on."""
+
+    state: State
+    reason: Reason | None
+    term: Term | None
+
+
+def decide(seen: Observation) -> Decision:
+    """Return what the node is from now on; the same as before where no row moves it."""
+    row = TRANSITIONS.get((seen.state, observe(seen)))
+    if row is None:
+        return Decision(seen.state, seen.reason, seen.term)
+    term = seen.term
+    if row.term is TermRule.FIRST:
+        term = Term(epoch=seen.first_epoch, owner=seen.node_id)
+    elif row.term is TermRule.ADOPT:
+        term = seen.highest_owned or seen.highest_heard or seen.term
+    return Decision(row.state, row.reason or seen.reason, term)
+
+
+def observe(seen: Observation) -> Event:
+    """Return what the observation amounts to, the gravest first."""
+    if seen.state is State.UNINITIALISED:
+        return _observe_uninitialised(seen)
+    if seen.highest_owned is not None:
+        return Event.HIGHER_TERM_OWNED
+    match seen.state:
+        case State.ACTIVE:
+            return {Start.RESTART: Event.RESTARTED, Start.BOOT: Event.BOOTED}.get(seen.start, Event.NOTHING)
+        case State.WAITING:
+            return _observe_waiting(seen)
+        case State.FENCED if seen.reason is Reason.STATE_LOST and _knows_pair(seen):
+            return _observe_databases(seen)
+        case _:
+            return Event.NOTHING
+
+
+def _observe_uninitialised(seen: Observation) -> Event:
+    if seen.mode is Mode.PRIMARY and any(peer.mode is Mode.PRIMARY for peer in seen.answered):
+        return Event.TWO_PRIMARIES
+    if _knows_pair(seen):
+        return _observe_databases(seen)
+    if seen.mode is not Mode.PRIMARY:
+        return Event.PRIMARY_MISSING
+    if len(seen.answered) == len(seen.peers) and all(peer.state is State.UNINITIALISED for peer in seen.peers):
+        return Event.ALL_NEW
+    return Event.PEERS_MISSING
+
+
+def _observe_databases(seen: Observation) -> Event:
+    return {
+        Databases.UNKNOWN: Event.PAIR_KNOWN_DATABASES_UNKNOWN,
+        Databases.EMPTY: Event.PAIR_KNOWN_DATABASES_EMPTY,
+        Databases.IN_USE: Event.PAIR_KNOWN_DATABASES_IN_USE,
+    }[seen.databases]
+
+
+def _observe_waiting(seen: Observation) -> Event:
+    if seen.highest_heard is not None:
+        return Event.HIGHER_TERM_HEARD
+    if any(peer.state is State.PROMOTING for peer in seen.answered):
+        return Event.PEER_PROMOTING
+    if any(peer.state is State.ACTIVE for peer in seen.answered):
+        return Event.PEER_ACTIVE
+    if any(peer.contact is Contact.UNCLEAR for peer in seen.peers):
+        return Event.PEER_UNCLEAR
+    if len(seen.answered) == len(seen.peers):
+        return Event.PEERS_AGREE
+    if any(peer.contact is Contact.NOT_ASKED for peer in seen.peers) or seen.waited_seconds < seen.boot_grace_seconds:
+        return Event.PEERS_SILENT
+    return Event.GRACE_OVER_ELIGIBLE if seen.has_eligible_standby else Event.GRACE_OVER
+
+
+def _knows_pair(seen: Observation) -> bool:
+    return any(peer.term is not None for peer in seen.answered)
