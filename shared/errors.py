@@ -196,6 +196,14 @@ class StaleTerm(RoleError):
     default_hint = "Another node was promoted since. Look at GET /v1/status on both nodes."
 
 
+class RecordUnwritable(RoleError):
+    """The node's record cannot be written; its state stays as it is."""
+
+    code = "record_unwritable"
+    status = 503
+    default_hint = "Look at space, rights and health of the disk that holds [node] state_dir."
+
+
 class WrongPair(RoleError):
     """The other node belongs to another pair."""
 
@@ -215,6 +223,14 @@ class GuardClosed(RoleError):
 
     code = "guard_closed"
     default_hint = "The node is or was promoted. Look at its state with GET /v1/status."
+
+
+class ProbeFailed(RoleError):
+    """The probe did not pass."""
+
+    code = "probe_failed"
+    status = 503
+    default_hint = "This is the answer for load balancers and monitors; GET /v1/status says more."
 
 
 # Replication ---------------------------------------------------------------------------------------------------------

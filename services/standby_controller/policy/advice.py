@@ -46,6 +46,7 @@ class PeerSight:
     is_lost: bool
     state: State | None
     silent_seconds: float | None
+    is_refusing: bool = False
     problem_code: str | None = None
     problem_text: str | None = None
     is_database_healthy: bool | None = None
@@ -117,6 +118,24 @@ def reasons_not_protected(situation: Situation) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
+def summarise(situation: Situation) -> str:
+    """Return in one sentence what a loss of the active node would cost now."""
+    if situation.own.state is None:
+        return "This node's own agent does not answer, so nothing can be said."
+    if situation.own.state is State.ACTIVE:
+        standbys = [peer.node_id for peer in situation.peers if peer.state is State.STANDBY]
+        if not standbys:
+            return "This node is active and no standby answers: if it died now, the application would be down."
+        return f"This node is active; {' and '.join(standbys)} follows. Ask its controller how old its copy is."
+    if not situation.is_standby:
+        return f"This node is {situation.own.state}; it holds no copy that could be used now."
+    missing = [component.name for component in situation.components if component.data_age_seconds is None]
+    if missing:
+        return f"Nothing was copied yet of {' and '.join(missing)}: if the active node died now, that would be lost."
+    oldest = max((component.data_age_seconds or 0.0 for component in situation.components), default=0.0)
+    return f"If the active node died now, the last {_duration(oldest)} of changes would be lost."
+
+
 def _about_nodes(situation: Situation) -> Iterator[Advisory]:
     for node in (situation.own, *situation.peers):
         yield from _about_node(node, situation.offset_warning_seconds)
@@ -148,6 +167,14 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
                 node.node_id,
                 f"This node's own agent does not answer: {node.problem_text or 'not asked yet'}.",
                 "Start `warmstandby agent` on this node.",
+            )
+        elif node.is_refusing:
+            yield Advisory(
+                "peer_refused_us",
+                Weight.CRITICAL,
+                node.node_id,
+                f"Node {node.node_id} answers, but not as it must: {node.problem_text or 'no reason given'}.",
+                "Compare keys, pair_id, TLS settings and releases of both nodes.",
             )
         elif node.is_lost:
             silence = "ever" if node.silent_seconds is None else f"for {_duration(node.silent_seconds)}"

@@ -1,0 +1,146 @@
+"""The pair's configuration: read, replace, change in parts; each change names the version it was made from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body, Header, Response
+from pydantic import Field
+
+from services.standby_controller.api.access import ACCESS_ERRORS, Admin, Viewer
+from services.standby_controller.api.parts import Parts, PartsOf
+from services.standby_controller.api.wire import Answer, Demand, Instant
+from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document
+from services.standby_controller.store.pair_config import StoredConfig
+from services.standby_controller.store.tokens import Token
+from shared.errors import ConfigRefused, PreconditionFailed, PreconditionRequired, RequestError
+from shared.http.problem import problem_responses
+
+router: Final = APIRouter(prefix="/v1/config", tags=["people"])
+
+MERGE_PATCH: Final = "application/merge-patch+json"
+_ETAG: Final = {"ETag": {"description": "Version of the document.", "schema": {"type": "string"}}}
+_CHANGE_ERRORS: Final = (*ACCESS_ERRORS, PreconditionRequired, PreconditionFailed, ConfigRefused, RequestError)
+
+IfMatch = Annotated[str | None, Header(description="The ETag that the change was made from; needed.", max_length=200)]
+
+
+class SyncPatch(Demand):
+    """Changes of `sync`."""
+
+    enabled: bool | None = None
+    interval_seconds: int | None = None
+    accept_short_interval: bool | None = None
+
+
+class HistoryPatch(Demand):
+    """Changes of `history`."""
+
+    sync_days: int | None = None
+    heartbeat_days: int | None = None
+    heartbeat_count: int | None = None
+
+
+class MonitorPatch(Demand):
+    """Changes of `monitor`."""
+
+    misses_until_lost: int | None = None
+    offset_warning_seconds: float | None = None
+
+
+class DocumentPatch(Demand):
+    """Changes of the configuration: what is left out stays, null gives the default."""
+
+    sync: SyncPatch | None = None
+    history: HistoryPatch | None = None
+    monitor: MonitorPatch | None = None
+
+
+class ConfigAnswer(Answer):
+    """The configuration with its version."""
+
+    document: PairDocument
+    epoch: int = Field(description="Epoch of the term in which it was changed.")
+    version: int
+    changed_at: Instant
+    changed_by: str
+
+    @classmethod
+    def of(cls, stored: StoredConfig) -> ConfigAnswer:
+        """Return the answer for a stored document."""
+        return cls(
+            document=stored.document,
+            epoch=stored.version.epoch,
+            version=stored.version.version,
+            changed_at=stored.changed_at,
+            changed_by=stored.changed_by,
+        )
+
+
+@router.get(
+    "",
+    operation_id="get_config",
+    summary="Show the pair's configuration",
+    response_model=ConfigAnswer,
+    responses={200: {"headers": _ETAG}, **problem_responses(*ACCESS_ERRORS)},
+)
+async def get_config(response: Response, parts: PartsOf, _: Viewer) -> ConfigAnswer:
+    """Show all values, defaults included; the ETag is what a change names as If-Match."""
+    return _shown(response, await parts.config.read(parts.clock.now()))
+
+
+@router.put(
+    "",
+    operation_id="replace_config",
+    summary="Replace the pair's configuration",
+    response_model=ConfigAnswer,
+    responses={200: {"headers": _ETAG}, **problem_responses(*_CHANGE_ERRORS)},
+)
+async def replace_config(
+    response: Response, parts: PartsOf, caller: Admin, document: PairDocument, if_match: IfMatch = None
+) -> ConfigAnswer:
+    """Set all values; what is left out gets its default."""
+    base = await _base(parts, if_match)
+    return _shown(response, await _replace(parts, caller, base, document))
+
+
+@router.patch(
+    "",
+    operation_id="change_config",
+    summary="Change parts of the pair's configuration",
+    response_model=ConfigAnswer,
+    responses={200: {"headers": _ETAG}, **problem_responses(*_CHANGE_ERRORS)},
+)
+async def change_config(
+    response: Response,
+    parts: PartsOf,
+    caller: Admin,
+    patch: Annotated[DocumentPatch, Body(media_type=MERGE_PATCH)],
+    if_match: IfMatch = None,
+) -> ConfigAnswer:
+    """Change the values that are sent (RFC 7396); null gives a value its default."""
+    base = await _base(parts, if_match)
+    changes = patch.model_dump(exclude_unset=True)
+    document = parse_document(merge_patch(base.document.model_dump(mode="json"), changes))
+    return _shown(response, await _replace(parts, caller, base, document))
+
+
+async def _base(parts: Parts, if_match: str | None) -> StoredConfig:
+    if if_match is None:
+        raise PreconditionRequired("the request has no If-Match header")
+    stored = await parts.config.read(parts.clock.now())
+    if stored.version.etag not in {tag.strip() for tag in if_match.split(",")}:
+        raise PreconditionFailed(f"the configuration is at version {stored.version.etag}")
+    return stored
+
+
+async def _replace(parts: Parts, caller: Token, base: StoredConfig, document: PairDocument) -> StoredConfig:
+    term = parts.monitor.own.term
+    return await parts.config.replace(
+        base, document, epoch=0 if term is None else term.epoch, changed_by=caller.name, now=parts.clock.now()
+    )
+
+
+def _shown(response: Response, stored: StoredConfig) -> ConfigAnswer:
+    response.headers["ETag"] = stored.version.etag
+    return ConfigAnswer.of(stored)

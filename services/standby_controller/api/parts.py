@@ -1,0 +1,56 @@
+"""What the routes work with, and how they get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import Depends, FastAPI, Request
+
+from services.standby_controller.monitor import Monitor
+from services.standby_controller.situation import Lookout
+from services.standby_controller.store.database import Database
+from services.standby_controller.store.events import Events
+from services.standby_controller.store.heartbeats import Heartbeats
+from services.standby_controller.store.history import History
+from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.tokens import Tokens
+from services.standby_controller.sync import SyncRunner
+from services.standby_controller.sync_schedule import SyncSchedule
+from shared.clock import Clock
+from shared.settings import Settings
+
+_KEY: Final = "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The controller's parts, made by the composition root."""
+
+    settings: Settings
+    clock: Clock
+    database: Database
+    history: History
+    heartbeats: Heartbeats
+    events: Events
+    tokens: Tokens
+    config: PairConfig
+    monitor: Monitor
+    runner: SyncRunner
+    schedule: SyncSchedule
+    lookout: Lookout
+
+
+def give_parts(app: FastAPI, parts: Parts) -> None:
+    """Give the application what its routes work with."""
+    setattr(app.state, _KEY, parts)
+
+
+def parts_of(request: Request) -> Parts:
+    """Return what the routes work with."""
+    parts = getattr(request.app.state, _KEY)
+    assert isinstance(parts, Parts), "the composition root gives the parts"
+    return parts
+
+
+PartsOf = Annotated[Parts, Depends(parts_of)]

@@ -1,0 +1,78 @@
+"""The pair's status and its components."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from fastapi import APIRouter
+
+from services.standby_controller.api.access import ACCESS_ERRORS, Viewer
+from services.standby_controller.api.parts import Parts, PartsOf
+from services.standby_controller.api.status_models import (
+    AdvisoryAnswer,
+    ComponentAnswer,
+    NodeAnswer,
+    ReasonAnswer,
+    StatusAnswer,
+)
+from services.standby_controller.api.sync_models import SyncAnswer, progress_of
+from services.standby_controller.api.wire import ListAnswer
+from services.standby_controller.policy.advice import advise, reasons_not_protected, summarise
+from shared.http.problem import problem_responses
+
+router: Final = APIRouter(prefix="/v1", tags=["people"])
+
+
+@router.get(
+    "/status",
+    operation_id="get_status",
+    summary="Show the pair: protected or not, both nodes, age of the data, syncs, advisories",
+    response_model=StatusAnswer,
+    responses=problem_responses(*ACCESS_ERRORS),
+)
+async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
+    """Show what is known now; asks no other node, so it answers at once also while a node is silent."""
+    situation, now = parts.lookout.look(), parts.clock.monotonic()
+    reasons = reasons_not_protected(situation)
+    running, last = parts.runner.running, parts.runner.last
+    in_progress = None
+    if running is not None:
+        record = replace(running.record, components=tuple(running.done))
+        in_progress = SyncAnswer.of(record, progress=progress_of(running, now))
+    return StatusAnswer(
+        protected=not reasons,
+        reasons=tuple(map(ReasonAnswer.of, reasons)),
+        summary=summarise(situation),
+        at=parts.clock.now(),
+        node=NodeAnswer.of(parts.monitor.own, now),
+        peers=tuple(NodeAnswer.of(peer, now) for peer in parts.monitor.peers),
+        components=_components(parts),
+        sync_in_progress=in_progress,
+        last_sync=None if last is None else SyncAnswer.of(last),
+        next_sync_at=None if running else parts.schedule.next_at(),
+        advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
+    )
+
+
+@router.get(
+    "/components",
+    operation_id="list_components",
+    summary="List the replicated components of this node",
+    response_model=ListAnswer[ComponentAnswer],
+    responses=problem_responses(*ACCESS_ERRORS),
+)
+async def list_components(parts: PartsOf, _: Viewer) -> ListAnswer[ComponentAnswer]:
+    """Show each component's copy, its age, and the tables that a delta does not keep current."""
+    return ListAnswer[ComponentAnswer](items=_components(parts), next_cursor=None)
+
+
+def _components(parts: Parts) -> tuple[ComponentAnswer, ...]:
+    present = parts.monitor.own.present
+    seen = {} if present is None else {component.name: component for component in present.components}
+    answers = []
+    for component in parts.settings.components:
+        success = parts.runner.successes.get(component.name)
+        age = parts.lookout.data_age_seconds(success)
+        answers.append(ComponentAnswer.of(component.name, component.database, success, age, seen.get(component.name)))
+    return tuple(answers)

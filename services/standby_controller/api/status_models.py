@@ -1,0 +1,182 @@
+"""The pair's status as the API shows it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from services.standby_controller.api.sync_models import SyncAnswer
+from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
+from services.standby_controller.facts import NodeFacts, Reach
+from services.standby_controller.policy.advice import Advisory, Reason, Weight
+from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.store.records import ComponentRecord
+from shared.node.model import (
+    Attempt,
+    CaptureStatus,
+    ComponentStatus,
+    DatabaseHealth,
+    Problem,
+    Term,
+    UnkeptTable,
+    Versions,
+)
+from shared.replication.model import SyncKind, SyncPoint
+from shared.settings import Mode
+
+NOT_AVAILABLE = "not_available"
+
+
+class ReasonAnswer(Answer):
+    """Why the pair is not protected."""
+
+    code: str
+    text: str
+
+    @classmethod
+    def of(cls, reason: Reason) -> ReasonAnswer:
+        """Return the answer for a reason."""
+        return cls(code=reason.code, text=reason.text)
+
+
+class AdvisoryAnswer(Answer):
+    """One thing to know, with what to do about it."""
+
+    code: str
+    weight: Weight
+    subject: str | None = Field(description="The node or component it is about.")
+    text: str
+    hint: str
+
+    @classmethod
+    def of(cls, advisory: Advisory) -> AdvisoryAnswer:
+        """Return the answer for an advisory."""
+        return cls(
+            code=advisory.code,
+            weight=advisory.weight,
+            subject=advisory.subject,
+            text=advisory.text,
+            hint=advisory.hint,
+        )
+
+
+class OffsetAnswer(Answer):
+    """How far the node's clock is ahead of this one's: the truth lies between low and high."""
+
+    low_seconds: float
+    high_seconds: float
+    middle_seconds: float
+
+    @classmethod
+    def of(cls, offset: ClockOffset | None) -> OffsetAnswer | None:
+        """Return the answer for an offset."""
+        if offset is None:
+            return None
+        return cls(
+            low_seconds=offset.low_seconds, high_seconds=offset.high_seconds, middle_seconds=offset.middle_seconds
+        )
+
+
+class NodeAnswer(Answer):
+    """One node as this controller sees it."""
+
+    node_id: str
+    is_this_node: bool
+    mode: Mode
+    site: str
+    state: str = Field(description=f"The node's state, or `{NOT_AVAILABLE}`.")
+    reason: str | None = Field(description="Why the node is in this state.")
+    reach: Reach
+    heard_at: Instant | None
+    silent_seconds: float | None
+    misses: int = Field(description="Heartbeats missed in a row.")
+    round_trip_seconds: float | None
+    clock_offset: OffsetAnswer | None
+    term: Term | None
+    attempt: Attempt | None
+    database: DatabaseHealth | None
+    versions: Versions | None
+    failure: FailureAnswer | None
+
+    @classmethod
+    def of(cls, facts: NodeFacts, now_monotonic: float) -> NodeAnswer:
+        """Return the answer for what is known of a node."""
+        present = facts.present
+        silent = facts.silent_seconds(now_monotonic)
+        return cls(
+            node_id=facts.node_id,
+            is_this_node=facts.is_own,
+            mode=facts.mode,
+            site=facts.site,
+            state=NOT_AVAILABLE if facts.state is None else facts.state.value,
+            reason=present.reason if present else None,
+            reach=facts.reach,
+            heard_at=facts.answered_at,
+            silent_seconds=None if silent is None else round(silent, 3),
+            misses=facts.misses,
+            round_trip_seconds=facts.round_trip_seconds,
+            clock_offset=OffsetAnswer.of(facts.offset),
+            term=facts.term,
+            attempt=present.attempt if present else None,
+            database=present.database if present else None,
+            versions=present.versions if present else None,
+            failure=FailureAnswer.of(facts.problem),
+        )
+
+
+class ComponentAnswer(Answer):
+    """One component on this node."""
+
+    name: str
+    database: str
+    data_age_seconds: float | None = Field(description="How old this node's copy is; null where it has none.")
+    last_success_at: Instant | None
+    last_kind: SyncKind | None
+    snapshot_at: Instant | None = Field(description="The moment of the active node that the copy shows, by its clock.")
+    point: SyncPoint | None = Field(description="The sync point the copy stands at.")
+    position: str | None = Field(description="The position that this node's agent sees.")
+    capture: CaptureStatus | None
+    unkept: tuple[UnkeptTable, ...] = Field(description="Tables that a delta does not keep current, with the reason.")
+    drift: tuple[str, ...] = Field(description="Objects without data that changed since the seed.")
+    problem: Problem | None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        database: str,
+        success: ComponentRecord | None,
+        data_age_seconds: float | None,
+        seen: ComponentStatus | None,
+    ) -> ComponentAnswer:
+        """Return the answer for what controller and agent know of a component."""
+        unkept = success.unkept if success else ()
+        return cls(
+            name=name,
+            database=database,
+            data_age_seconds=None if data_age_seconds is None else round(data_age_seconds, 3),
+            last_success_at=success.ended_at if success else None,
+            last_kind=success.kind if success else None,
+            snapshot_at=success.snapshot_at if success else None,
+            point=success.point if success else None,
+            position=seen.position if seen else None,
+            capture=seen.capture if seen else None,
+            unkept=unkept or (seen.unkept if seen else ()),
+            drift=success.drift if success else (),
+            problem=seen.problem if seen else None,
+        )
+
+
+class StatusAnswer(Answer):
+    """The pair at a glance."""
+
+    protected: bool = Field(description="Would a standby take over now?")
+    reasons: tuple[ReasonAnswer, ...] = Field(description="Why not.")
+    summary: str = Field(description="What a loss of the active node would cost now, in one sentence.")
+    at: Instant
+    node: NodeAnswer
+    peers: tuple[NodeAnswer, ...]
+    components: tuple[ComponentAnswer, ...]
+    sync_in_progress: SyncAnswer | None
+    last_sync: SyncAnswer | None
+    next_sync_at: Instant | None = Field(description="When the next scheduled sync starts; null while none will.")
+    advisories: tuple[AdvisoryAnswer, ...]

@@ -1,0 +1,111 @@
+"""API tokens: list, make, delete. A secret is shown once, in the answer that makes it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Response
+from pydantic import Field
+
+from services.standby_controller.api.access import ACCESS_ERRORS, Admin
+from services.standby_controller.api.parts import Parts, PartsOf
+from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Answer, Cursor, Demand, Instant, Limit, ListAnswer
+from services.standby_controller.store.events import EventKind, NewEvent, Severity
+from services.standby_controller.store.tokens import Role, Token
+from shared.errors import CursorInvalid, NameTaken, NotFound, RequestError
+from shared.http.problem import problem_responses
+
+router: Final = APIRouter(prefix="/v1/tokens", tags=["people"])
+
+
+class TokenAnswer(Answer):
+    """A token without its secret."""
+
+    id: str
+    name: str
+    role: Role
+    created_at: Instant
+    expires_at: Instant | None
+    last_used_at: Instant | None = Field(description="To the minute.")
+
+    @classmethod
+    def of(cls, token: Token) -> TokenAnswer:
+        """Return the answer for a token."""
+        return cls(
+            id=token.id,
+            name=token.name,
+            role=token.role,
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            last_used_at=token.last_used_at,
+        )
+
+
+class NewTokenAnswer(TokenAnswer):
+    """A new token with its secret."""
+
+    secret: str = Field(description="Send it as `Authorization: Bearer …`. It is not shown again.")
+
+
+class NewToken(Demand):
+    """What a new token shall be."""
+
+    name: str = Field(pattern=NAME, description="Whose or what for; unique.")
+    role: Annotated[Role, Field(strict=False)] = Field(description="What it allows.")
+    expires_in_days: int | None = Field(
+        None, ge=1, le=3650, description="It ends by itself after this; null for never."
+    )
+
+
+@router.get(
+    "",
+    operation_id="list_tokens",
+    summary="List API tokens by name",
+    response_model=ListAnswer[TokenAnswer],
+    responses=problem_responses(*ACCESS_ERRORS, CursorInvalid),
+)
+async def list_tokens(
+    parts: PartsOf, _: Admin, *, limit: Limit = DEFAULT_LIMIT, cursor: Cursor = None
+) -> ListAnswer[TokenAnswer]:
+    """Show who may use this API, without secrets."""
+    page = await parts.tokens.list_tokens(limit, cursor)
+    return ListAnswer[TokenAnswer](items=tuple(map(TokenAnswer.of, page.items)), next_cursor=page.next_cursor)
+
+
+@router.post(
+    "",
+    operation_id="create_token",
+    summary="Make an API token",
+    status_code=201,
+    response_model=NewTokenAnswer,
+    responses=problem_responses(*ACCESS_ERRORS, NameTaken, RequestError),
+)
+async def create_token(parts: PartsOf, caller: Admin, demand: NewToken) -> NewTokenAnswer:
+    """Make a token; the answer is the only place where its secret ever appears."""
+    now = parts.clock.now()
+    expires_at = None if demand.expires_in_days is None else now + timedelta(days=demand.expires_in_days)
+    token, secret = await parts.tokens.create(demand.name, demand.role, now, expires_at)
+    await _tell(parts, EventKind.TOKEN_CREATED, token, f"{caller.name} made the token {token.name} ({token.role})")
+    return NewTokenAnswer(**TokenAnswer.of(token).model_dump(), secret=secret)
+
+
+@router.delete(
+    "/{token_id}",
+    operation_id="delete_token",
+    summary="Delete an API token",
+    status_code=204,
+    responses=problem_responses(*ACCESS_ERRORS, NotFound),
+)
+async def delete_token(
+    parts: PartsOf, caller: Admin, token_id: Annotated[str, Path(description="Id of a token.", max_length=100)]
+) -> Response:
+    """End the use of a token at once."""
+    token = await parts.tokens.delete(token_id)
+    await _tell(parts, EventKind.TOKEN_DELETED, token, f"{caller.name} deleted the token {token.name}")
+    return Response(status_code=204)
+
+
+async def _tell(parts: Parts, kind: EventKind, token: Token, text: str) -> None:
+    event = NewEvent(parts.clock.now(), kind, Severity.INFO, token.name, text, {"role": token.role.value})
+    await parts.events.add(event)
