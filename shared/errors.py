@@ -13,7 +13,7 @@ Nothing here formats an HTTP answer (`shared/http/problem.py` does) or writes a 
 
 The docstring of a class is its title; `code` never changes once released; `hint` says what an administrator does next.
 """
-# ruff: noqa: N818  they are named after what happened
+
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
-class SiblingEnded(Exception):  # noqa: N818  a bug, not an error of the tree
+class SiblingEnded(Exception):
     """A loop that must not end has returned."""
 
 

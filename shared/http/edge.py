@@ -33,7 +33,10 @@ _SAFE_HEADERS: Final[Mapping[str, str]] = {
 
 
 class Edge:
-    """Wraps an application; routes may set a safe header themselves, then theirs counts."""
+    """Wraps an application; a safe header that a route sets itself counts.
+
+    A route or dependency may put headers for any answer, streams and errors too, into `request.state.answer_headers`.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -53,6 +56,7 @@ class Edge:
                 has_started = True
                 headers = MutableHeaders(scope=message)
                 headers[REQUEST_ID_HEADER] = request_id
+                headers.update(scope.get("state", {}).get("answer_headers", {}))
                 for name, value in _SAFE_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -21,7 +21,6 @@ class Reason(StrEnum):
     FOLLOWS = "follows"
     STATE_LOST = "state_lost"
     START_UNKNOWN = "start_unknown"
-    AGENT_RESTARTED = "agent_restarted"
     BOOTED = "booted"
     PEER_PROMOTING = "peer_promoting"
     PEER_ACTIVE = "peer_active"
@@ -46,7 +45,6 @@ SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.FOLLOWS: "The node follows the owner of the highest term.",
         Reason.STATE_LOST: "The node's record is lost while its databases hold data; remove them to have it seeded.",
         Reason.START_UNKNOWN: "The node was active; PostgreSQL must answer to tell a restart of the agent from a boot.",
-        Reason.AGENT_RESTARTED: "The agent was restarted on a machine and a database that went on running.",
         Reason.BOOTED: "The machine or its PostgreSQL server was started anew; the peers are asked before it serves.",
         Reason.PEER_PROMOTING: "A peer is being promoted; its outcome is awaited.",
         Reason.PEER_ACTIVE: "A peer with a lower term is active; it must be fenced first.",

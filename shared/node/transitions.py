@@ -78,7 +78,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
         (State.FENCED, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, None, TermRule.ADOPT),
         (State.STANDBY, Event.HIGHER_TERM_OWNED): Transition(State.STANDBY, Reason.FOLLOWS, TermRule.ADOPT),
         (State.ACTIVE, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
-        (State.ACTIVE, Event.RESTARTED): Transition(State.ACTIVE, Reason.AGENT_RESTARTED),
+        (State.ACTIVE, Event.RESTARTED): Transition(State.ACTIVE, None),
         (State.ACTIVE, Event.BOOTED): Transition(State.WAITING, Reason.BOOTED),
         (State.WAITING, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
         (State.WAITING, Event.HIGHER_TERM_HEARD): Transition(State.WAITING, Reason.TERM_HEARD),

@@ -1,0 +1,1 @@
+"""The agent: owns the node, captures and exports its data, and answers for its state."""

@@ -1,0 +1,109 @@
+"""The agent's composition root: puts its parts together and runs them as siblings."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from fastapi import APIRouter
+from pydantic import SecretStr
+
+from services.primary_agent.node.health import DatabaseWatch
+from services.primary_agent.node.judgement import Judgement
+from services.primary_agent.node.machine import kernel_boot_id
+from services.primary_agent.node.node import Node
+from services.primary_agent.node.peer_watch import PeerWatch
+from services.primary_agent.node.record import RecordFile
+from services.primary_agent.routes.caller import own_caller, peer_caller
+from services.primary_agent.routes.heartbeat import heartbeat_router
+from services.primary_agent.routes.node import node_router
+from services.primary_agent.routes.probes import probes_router
+from shared.clock import Clock, SystemClock
+from shared.http.application import Application, new_application
+from shared.http.server import tcp_server, unix_server
+from shared.lifecycle import Sibling, run_siblings
+from shared.node.model import ComponentStatus
+from shared.settings import ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
+
+TITLE: Final = "Warmstandby agent"
+DESCRIPTION: Final = "Owns a node: its record, its heartbeat, and the export of its data to the other node of the pair."
+TAGS: Final = {
+    "nodes": "Between the nodes of a pair; the caller proves itself by its own key.",
+    "probes": "For load balancers and monitors, without a credential.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """The agent's parts; `network` and `socket` are its two applications."""
+
+    node: Node
+    loops: Sequence[Sibling]
+    network: Application
+    socket: Application
+
+
+def build(settings: Settings, clock: Clock | None = None) -> Agent:
+    """Put the agent together; nothing is read, opened or started yet."""
+    clock = clock or SystemClock()
+    looked = asyncio.Event()
+    store = RecordFile(settings.node.state_dir, pair_id=settings.node.pair_id, node_id=settings.node.id)
+    node = Node(settings, clock, store, kernel_boot_id=kernel_boot_id())
+    databases = DatabaseWatch(settings, clock, looked)
+    peers = PeerWatch(settings, clock, node, looked)
+    judgement = Judgement(settings, clock, node, peers, databases, looked)
+
+    def components() -> tuple[ComponentStatus, ...]:
+        return tuple(ComponentStatus(name=one.name, database=one.database) for one in settings.components)
+
+    def application(*, is_network: bool) -> Application:
+        caller = peer_caller(settings, node) if is_network else own_caller(node)
+        routers: tuple[APIRouter, ...] = (
+            heartbeat_router(settings, clock, node, databases, components, caller),
+            node_router(node, components, caller),
+            probes_router(node, databases),
+        )
+        app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=is_network and settings.agent.docs)
+        for router in routers:
+            app.include_router(router)
+        return app
+
+    return Agent(
+        node=node,
+        loops=(
+            Sibling("database watch", databases.run),
+            Sibling("peer watch", peers.run),
+            Sibling("judgement", judgement.run),
+        ),
+        network=application(is_network=True),
+        socket=application(is_network=False),
+    )
+
+
+async def serve(settings: Settings) -> None:
+    """Run the agent until it is told to stop; raise ConfigurationError for what cannot work."""
+    agent = build(settings)
+    await agent.node.open()
+    network = tcp_server(agent.network, settings.agent, "agent")
+    try:
+        own = unix_server(agent.socket, settings.agent_socket)
+    except BaseException:
+        network.close()
+        raise
+    await run_siblings([*agent.loops, Sibling("unix socket", own.run), Sibling("network", network.run)])
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document of the network's application."""
+    dsn = SecretStr("postgresql://warmstandby@localhost/warmstandby")
+    settings = Settings(
+        node=NodeSettings(
+            id="primary", mode=Mode.PRIMARY, pair_id="pair", key=SecretStr("0" * 24), state_dir=Path("state")
+        ),
+        postgres=PostgresSettings(dsn=dsn, apply_dsn=dsn),
+        components=(ComponentSettings(name="component", database="component"),),
+    )
+    return build(settings).network.openapi()

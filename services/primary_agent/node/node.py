@@ -1,0 +1,228 @@
+"""The node as everything in the agent sees it: its state and term, and the one place that changes them.
+
+What a change is comes from `shared/node/transitions.py`; here it is made durable first and takes effect then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, TypedDict
+
+from services.primary_agent.node.record import Record, RecordStore, RecordUnreadable
+from shared.clock import Clock
+from shared.errors import NotActive, RecordUnwritable, StaleTerm
+from shared.log import fields_of
+from shared.node.model import NodeView, State, Term
+from shared.node.observation import Contact, Databases, Observation, PeerSeen, Start
+from shared.node.protocol import Speaker
+from shared.node.reasons import SENTENCES, Reason
+from shared.node.transitions import decide
+from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class EnvelopeFields(TypedDict):
+    """The fields that every answer between nodes begins with."""
+
+    pair_id: str
+    node_id: str
+    boot_id: str
+    term: Term | None
+
+
+class Node:
+    """The node itself: `open` reads its record, `judge` changes its state, all else only looks."""
+
+    def __init__(self, settings: Settings, clock: Clock, store: RecordStore, *, kernel_boot_id: str | None) -> None:
+        self.boot_id = uuid.uuid4().hex
+        self.mode = settings.node.mode
+        self._settings = settings
+        self._clock = clock
+        self._store = store
+        self._kernel_boot_id = kernel_boot_id
+        self._record = Record(pair_id=settings.node.pair_id, node_id=settings.node.id)
+        self._start = Start.JUDGED
+        self._silent_since = clock.monotonic()
+        self._writing = asyncio.Lock()
+        self.write_problem: RecordUnwritable | None = None
+
+    async def open(self) -> None:
+        """Read the record; lost means new, unreadable means fenced. Raises ConfigurationError for another node's."""
+        try:
+            record = await asyncio.to_thread(self._store.load)
+        except RecordUnreadable as error:
+            log.error("record unreadable", extra={"detail": str(error)})  # noqa: TRY400  the detail says it all
+            await self._close_for_good()
+            return
+        if record is not None:
+            self._record = record
+            self._start = Start.UNKNOWN if record.state is State.ACTIVE else Start.JUDGED
+        log.info("record read", extra={"state": self.state.value, "reason": self.reason})
+
+    @property
+    def record(self) -> Record:
+        """Return what is recorded."""
+        return self._record
+
+    @property
+    def state(self) -> State:
+        """Return what the node does now; an active record whose start is not judged yet only waits."""
+        return State.WAITING if self._start is Start.UNKNOWN else self._record.state
+
+    @property
+    def reason(self) -> Reason | None:
+        """Return why the node is in this state."""
+        return Reason.START_UNKNOWN if self._start is Start.UNKNOWN else self._record.reason
+
+    @property
+    def sentence(self) -> str | None:
+        """Return the reason as a sentence for people."""
+        return SENTENCES[self.reason] if self.reason is not None else None
+
+    @property
+    def term(self) -> Term | None:
+        """Return the last promotion that this node accepts."""
+        return self._record.term
+
+    @property
+    def is_active(self) -> bool:
+        """Say whether this node serves the application."""
+        return self.state is State.ACTIVE
+
+    def require_active(self) -> None:
+        """Raise NotActive unless this node serves."""
+        if not self.is_active:
+            raise NotActive(
+                f"the node {self._record.node_id} is {self.state.value}: {self.sentence or ''}".rstrip(": ")
+            )
+
+    def require_term(self, epoch: int) -> None:
+        """Raise StaleTerm for a caller that accepts a lower term than this node."""
+        term = self.term
+        if term is not None and epoch < term.epoch:
+            raise StaleTerm(f"the request is of term {epoch}, this node accepts {term.epoch} of {term.owner}")
+
+    def envelope(self) -> EnvelopeFields:
+        """Return the fields that every answer begins with."""
+        record = self._record
+        return EnvelopeFields(pair_id=record.pair_id, node_id=record.node_id, boot_id=self.boot_id, term=record.term)
+
+    def speaker(self) -> Speaker:
+        """Return who speaks, for the headers of a message."""
+        record = self._record
+        return Speaker(record.pair_id, record.node_id, self.boot_id, record.term.epoch if record.term else None)
+
+    def view(self) -> NodeView:
+        """Return the record as peers and the own controller see it."""
+        return NodeView(
+            **self.envelope(),
+            mode=self.mode,
+            state=self.state,
+            reason=self.sentence,
+            reason_code=self.reason,
+            attempt=self._record.attempt,
+            eligible=self._record.eligible,
+        )
+
+    @property
+    def needs_databases_judged(self) -> bool:
+        """Say whether the next judgement depends on what the components' databases hold."""
+        return self.state is State.UNINITIALISED or (self.state is State.FENCED and self.reason is Reason.STATE_LOST)
+
+    async def judge(
+        self,
+        peers: Mapping[str, PeerSeen],
+        *,
+        databases: Databases,
+        postmaster_started_at: datetime | None,
+    ) -> None:
+        """Apply the table to what is seen now; raise RecordUnwritable, and then nothing has changed."""
+        async with self._writing:
+            before, start = self._record, self._judge_start(postmaster_started_at)
+            decision = decide(self._observe(peers, databases, start))
+            boot = before.boot
+            if decision.state is State.ACTIVE and start is not Start.UNKNOWN:
+                boot = boot.model_copy(update=self._running_on(postmaster_started_at))
+            await self._write(
+                before.model_copy(
+                    update={"state": decision.state, "reason": decision.reason, "term": decision.term, "boot": boot}
+                )
+            )
+            if start is not Start.UNKNOWN or decision.state is not State.ACTIVE:
+                self._start = Start.JUDGED
+
+    def _judge_start(self, postmaster_started_at: datetime | None) -> Start:
+        """Tell a restart of the agent alone from a boot: by the kernel's boot and the postmaster's start."""
+        if self._start is not Start.UNKNOWN:
+            return Start.JUDGED
+        noted = self._record.boot
+        if noted.kernel_boot_id != self._kernel_boot_id:
+            return Start.BOOT
+        if postmaster_started_at is None:
+            return Start.UNKNOWN
+        return Start.RESTART if noted.postmaster_started_at == postmaster_started_at else Start.BOOT
+
+    def _observe(self, peers: Mapping[str, PeerSeen], databases: Databases, start: Start) -> Observation:
+        record, now = self._record, self._clock.monotonic()
+        if record.state is not State.WAITING or any(peer.contact is Contact.ANSWERED for peer in peers.values()):
+            self._silent_since = now
+        return Observation(
+            node_id=record.node_id,
+            mode=self.mode,
+            state=record.state,
+            reason=record.reason,
+            term=record.term,
+            first_epoch=self._settings.node.epoch_class,
+            peers=tuple(peers.values()),
+            databases=databases,
+            start=start,
+            waited_seconds=now - self._silent_since,
+            boot_grace_seconds=self._settings.agent.boot_grace_seconds,
+            has_eligible_standby=any(record.eligible.values()),
+        )
+
+    def _running_on(self, postmaster_started_at: datetime | None) -> dict[str, Any]:
+        noted = self._record.boot.postmaster_started_at
+        return {
+            "kernel_boot_id": self._kernel_boot_id,
+            "postmaster_started_at": postmaster_started_at or noted,
+        }
+
+    async def _close_for_good(self) -> None:
+        """Serve no more without knowing what was: in effect at once, durable if the disk lets us."""
+        self._record = self._record.model_copy(update={"state": State.FENCED, "reason": Reason.STATE_LOST})
+        try:
+            await asyncio.to_thread(self._store.save, self._record)
+        except RecordUnwritable as error:
+            self.write_problem = error
+            log.error("record not written", extra=fields_of(error))  # noqa: TRY400  the fields say it all
+
+    async def _write(self, after: Record) -> None:
+        """Make a changed record durable, then let it take effect."""
+        before = self._record
+        if after == before:
+            return
+        after = after.model_copy(update={"serial": before.serial + 1})
+        try:
+            await asyncio.to_thread(self._store.save, after)
+        except RecordUnwritable as error:
+            self.write_problem = error
+            raise
+        self.write_problem = None
+        self._record = after
+        if (after.state, after.reason, after.term) != (before.state, before.reason, before.term):
+            log.info(
+                "state changed",
+                extra={
+                    "before": before.state.value,
+                    "state": after.state.value,
+                    "reason": after.reason,
+                    "sentence": SENTENCES[after.reason] if after.reason else None,
+                    "term": f"{after.term.epoch} of {after.term.owner}" if after.term else None,
+                },
+            )

@@ -1,0 +1,138 @@
+"""The node's record: what it must still know after a crash, in one small file outside the replicated data.
+
+Nothing here decides. Where the file is lost, unreadable or another node's, it says so.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from shared.errors import ConfigurationError, RecordUnwritable
+from shared.files.atomic import write_atomically
+from shared.node.model import Attempt, State, Term
+from shared.node.reasons import Reason
+
+log = logging.getLogger(__name__)
+
+FORMAT: Final = 1
+
+
+class RecordUnreadable(Exception):
+    """The record's file is there and cannot be read."""
+
+
+class BootNote(BaseModel):
+    """What the node ran on when the record was written, and what was allowed then."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kernel_boot_id: str | None = None
+    postmaster_started_at: datetime | None = None
+    grant_until: datetime | None = None
+    maintenance: bool = False
+    armed: bool = True
+
+
+class Record(BaseModel):
+    """The record (roles, "The record"); `serial` grows with every write, so that a rolled back file can be told."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: int = FORMAT
+    serial: int = Field(0, ge=0)
+    pair_id: str
+    node_id: str
+    state: State = State.UNINITIALISED
+    reason: Reason | None = Reason.NEW
+    step: str | None = None
+    term: Term | None = None
+    attempt: Attempt | None = None
+    eligible: dict[str, bool] = Field(default_factory=dict)
+    boot: BootNote = BootNote()
+
+
+class RecordStore(Protocol):
+    """Where the record is kept."""
+
+    def load(self) -> Record | None:
+        """Return the record, None where there is none; raise RecordUnreadable or ConfigurationError."""
+
+    def save(self, record: Record) -> None:
+        """Make the record durable before returning; raise RecordUnwritable, and then the old one still counts."""
+
+
+class RecordFile:
+    """The record in `<state_dir>/record.json`; the folder belongs to one agent at a time."""
+
+    def __init__(self, folder: Path, *, pair_id: str, node_id: str) -> None:
+        self._folder = folder
+        self._path = folder / "record.json"
+        self._pair_id = pair_id
+        self._node_id = node_id
+        self._lock: int | None = None
+
+    def load(self) -> Record | None:
+        """Take the folder and return what is recorded; an unreadable file is kept aside under another name."""
+        self._take_folder()
+        try:
+            text = self._path.read_bytes()
+            record = Record.model_validate_json(text)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValidationError) as error:
+            self._keep_aside()
+            raise RecordUnreadable(f"{self._path}: {type(error).__name__}") from error
+        self._check_owner(record)
+        return record
+
+    def save(self, record: Record) -> None:
+        """Replace the file by temporary, fsync, rename and fsync of the folder."""
+        try:
+            write_atomically(self._path, record.model_dump_json(indent=2).encode())
+        except OSError as error:
+            raise RecordUnwritable(f"{self._path}: {error.strerror}") from error
+
+    def _take_folder(self) -> None:
+        if self._lock is not None:
+            return
+        key = f'[node] state_dir = "{self._folder}"'
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise ConfigurationError(f"{key}: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise ConfigurationError(
+                f"{key}: another agent uses this folder", hint="One node has one agent; stop the other one."
+            ) from None
+        self._lock = lock
+
+    def _check_owner(self, record: Record) -> None:
+        if record.format > FORMAT:
+            raise ConfigurationError(
+                f"{self._path}: was written by a newer release (format {record.format})",
+                hint="Install the newer release again.",
+            )
+        if (record.pair_id, record.node_id) != (self._pair_id, self._node_id):
+            raise ConfigurationError(
+                f"{self._path}: is the record of node {record.node_id} of the pair {record.pair_id}",
+                hint="Correct [node] id, pair_id or state_dir.",
+            )
+
+    def _keep_aside(self) -> None:
+        aside = self._path.with_name("record.unreadable")
+        try:
+            shutil.copy2(self._path, aside)
+        except OSError as error:
+            log.warning("unreadable record not kept aside", extra={"file": str(aside), "detail": error.strerror})
