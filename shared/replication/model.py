@@ -87,7 +87,9 @@ class Manifest(Envelope):
     tables: tuple[ExportedTable, ...]
     sequences: tuple[SequenceValue, ...]
     unkept: tuple[UnkeptTable, ...]
-    drift: tuple[str, ...] = Field((), description="Objects without data that changed since the seed, in words.")
+    object_tokens: dict[str, str] = Field(
+        default_factory=dict, description="Tokens of functions, views and the like; a token that changed since the seed tells drift."
+    )
     kept_lsn: str
 
 

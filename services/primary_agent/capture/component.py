@@ -1,0 +1,282 @@
+"""The capture of one component: makes it, keeps it true to the tables, drains it, gives up within its budget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
+from services.primary_agent.capture.layout import PublishedColumn, lay_out
+from services.primary_agent.capture.source import PUBLICATION, Server, Session, Source
+from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
+from shared.clock import Clock
+from shared.errors import CaptureNotReady, WarmstandbyError
+from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
+from shared.postgres.application import install_application_schema, set_application_guard
+from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
+from shared.postgres.queries import load_queries
+from shared.settings import ComponentSettings, Settings
+
+_GUARD: Final = load_queries("services.primary_agent.capture", "guard.sql")
+_BLOCKER_SECONDS: Final = 2.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class CaptureFacts:
+    """What the heartbeat tells, gathered by the loop."""
+
+    state: CaptureState = CaptureState.OFF
+    problem: Problem | None = None
+    capture_id: str | None = None
+    spool_keys: int | None = None
+    spool_bytes: int | None = None
+    drained_at: float | None = None
+    unkept: tuple[UnkeptTable, ...] = ()
+
+
+@dataclass(slots=True)
+class ComponentCapture:
+    """One component's capture on the active node."""
+
+    settings: Settings
+    component: ComponentSettings
+    clock: Clock
+    source: Source
+    spool: Spool
+    drainer: Drainer
+    facts: CaptureFacts = field(default_factory=CaptureFacts)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an export is opened, the capture made, or the spool trimmed."""
+    is_trim_wanted: bool = True
+    columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
+    _refused: dict[int, str] = field(default_factory=dict)
+    _tokens: dict[int, str] = field(default_factory=dict)
+    _is_given_up: bool = False
+
+    @classmethod
+    def build(cls, settings: Settings, component: ComponentSettings, clock: Clock) -> ComponentCapture:
+        """Put a component's capture together; connects on use."""
+        dsn = settings.postgres.dsn.get_secret_value()
+        source = Source(dsn, component.name, component.database, settings.capture.lock_timeout_seconds)
+        spool = Spool(dsn, component.name)
+        return cls(settings, component, clock, source, spool, Drainer(source, spool, settings.capture.chunk_bytes))
+
+    def status(self) -> ComponentStatus:
+        """Return what is known without asking the database."""
+        facts, drained = self.facts, self.drainer.facts
+        age = None if facts.drained_at is None else self.clock.monotonic() - facts.drained_at
+        return ComponentStatus(
+            name=self.component.name,
+            database=self.component.database,
+            position=drained.drained_lsn,
+            capture=CaptureStatus(
+                state=facts.state,
+                capture_id=facts.capture_id,
+                kept_wal_bytes=drained.kept_bytes,
+                spool_keys=facts.spool_keys,
+                spool_bytes=facts.spool_bytes,
+                drained_lsn=drained.drained_lsn,
+                drained_age_seconds=age,
+                problem=facts.problem,
+            ),
+            unkept=facts.unkept,
+            problem=facts.problem,
+        )
+
+    async def tick(self) -> None:
+        """Do one round: make the capture if it is not there, drain, trim, measure."""
+        try:
+            async with self.lock:
+                if self.facts.state is not CaptureState.READY and not self._is_given_up:
+                    await self.ensure()
+            if self.facts.state is CaptureState.READY:
+                capture = await self.drainer.drain()
+                self.facts.drained_at = self.clock.monotonic()
+                await self._keep_small(capture)
+        except CaptureLost as error:
+            await self._lose(error)
+        except WarmstandbyError as error:
+            self.report(error)
+        else:
+            if self.facts.state is CaptureState.READY:
+                self.facts.problem = None
+
+    def report(self, error: WarmstandbyError) -> None:
+        """Tell of an error in the heartbeat, and in the log when it is another one than before."""
+        problem = Problem(code=error.code, text=error.detail, hint=error.hint)
+        if self.facts.problem is None or self.facts.problem.code != problem.code:
+            _log.warning(
+                "capture has a problem",
+                extra={"component": self.component.name, "code": error.code, "detail": error.detail, "hint": error.hint},
+            )
+        self.facts.problem = problem
+
+    async def ensure(self) -> None:
+        """Make the capture work, from nothing or from what is there; the caller holds `lock`. Idempotent.
+
+        Raises CaptureNotReady while open transactions hold it up, and what the server refuses.
+        """
+        async with self.source.session() as application, self.spool.session() as node:
+            server = await self.source.check_server(application)
+            await install_application_schema(application)
+            await set_application_guard(application, False)
+            await set_node_guard(node, False)
+            await self._ensure_guard(application, server)
+            is_new = await self.source.ensure_publication(application)
+            capture = await self.spool.find_capture(node)
+            slot = await self.source.find_slot(application)
+            is_whole = (
+                capture is not None
+                and capture.database_oid == server.database_oid
+                and slot is not None
+                and slot.wal_status != "lost"
+            )
+            if is_new or not is_whole:
+                capture = await self._begin(application, node, server)
+            assert capture is not None
+            tables = await self.look(application)
+            await self.reconcile(application, node, capture, tables)
+            self.facts.capture_id = capture.capture_id
+            self.facts.state, self._is_given_up = CaptureState.READY, False
+            _log.info("capture is ready", extra={"component": self.component.name, "capture": capture.capture_id})
+
+    async def look(self, application: Session) -> list[Table]:
+        """Read the tables and bring the layouts for decoding up to date."""
+        tables = await list_tables(application, PUBLICATION)
+        changed = [table.oid for table in tables if table.is_keyed and self._tokens.get(table.oid) != table.token]
+        if changed:
+            self.columns.update(await list_columns(application, changed))
+        self._tokens = {table.oid: table.token for table in tables if table.is_keyed}
+        layouts: dict[int, KeyedLayout] = {}
+        for table in tables:
+            if table.is_keyed:
+                published = [
+                    PublishedColumn(column.name, column.type_oid)
+                    for column in self.columns[table.oid]
+                    if not column.is_generated
+                ]
+                layouts[table.oid] = KeyedLayout(lay_out(table.oid, published, table.key), table.key)
+        self.drainer.layouts = layouts
+        return tables
+
+    def needs_reconcile(self, tables: Sequence[Table]) -> bool:
+        """Say whether the publication does not hold just the tables it should."""
+        return any(
+            table.is_filtered
+            or (table.is_keyed and table.publication_entry is None and table.oid not in self._refused)
+            or (not table.is_keyed and table.publication_entry is not None)
+            for table in tables
+        )
+
+    async def reconcile(self, application: Session, node: Session, capture: Capture, tables: Sequence[Table]) -> None:
+        """Bring the publication to the tables with a usable key; snapshots count only past what was open meanwhile."""
+        wrong = [table for table in tables if table.publication_entry is not None and (table.is_filtered or not table.is_keyed)]
+        await self.source.unpublish(application, wrong)
+        gone = {table.oid for table in wrong}
+        missing = [table for table in tables if table.is_keyed and (table.publication_entry is None or table.oid in gone)]
+        self._refused = await self.source.publish(application, missing)
+        if len(missing) > len(self._refused):
+            await self.spool.set_ready_xid(node, capture, await self.source.assign_xid(application))
+        self.facts.unkept = self.list_unkept(tables)
+
+    def list_unkept(self, tables: Sequence[Table]) -> tuple[UnkeptTable, ...]:
+        """Return the tables that a delta does not keep current, with the reason in words."""
+        found = [(table, self._unkept_reason(table)) for table in tables]
+        return tuple(UnkeptTable(name=table.qualified_name, reason=reason) for table, reason in found if reason)
+
+    def is_followed(self, table: Table) -> bool:
+        """Say whether a delta keeps this table current."""
+        return self._unkept_reason(table) is None
+
+    def _unkept_reason(self, table: Table) -> str | None:
+        match table.kind, table.persistence:
+            case ("m", _):
+                return "materialized view: it is filled by a seed only"
+            case ("f", _):
+                return "foreign table: only its definition is copied, by a seed"
+            case (_, "u"):
+                return "unlogged table: it is copied by a seed only"
+        if not table.key:
+            return "no usable primary key or replica identity: it is copied by a seed only"
+        return self._refused.get(table.oid)
+
+    async def _begin(self, application: Session, node: Session, server: Server) -> Capture:
+        """Publication, slot, then a transaction id: in this order nothing between them is lost."""
+        self.facts.state = CaptureState.PREPARING
+        await self.drainer.close()
+        await self.spool.delete_capture(node)
+        await self.source.drop_slot(application)
+        tables = await self.look(application)
+        self._refused = await self.source.publish(
+            application, [table for table in tables if table.is_keyed and table.publication_entry is None]
+        )
+        lsn = await self._create_slot(application)
+        return await self.spool.create_capture(
+            node,
+            database_oid=server.database_oid,
+            slot_name=self.source.slot_name,
+            drained_lsn=lsn,
+            ready_xid=await self.source.assign_xid(application),
+        )
+
+    async def _create_slot(self, application: Session) -> str:
+        """Make the slot, telling meanwhile which transactions it waits for; given up when its log grows over budget."""
+        xid = await self.source.assign_xid(application)
+        async with asyncio.TaskGroup() as group:
+            making = group.create_task(self.source.create_slot())
+            while not making.done():
+                await asyncio.wait([making], timeout=_BLOCKER_SECONDS)
+                if making.done():
+                    break
+                blockers = await self.source.list_blockers(application, xid)
+                slot = await self.source.find_slot(application)
+                self.report(CaptureNotReady("waiting for " + ("; ".join(blockers) or "the slot to be made")))
+                if slot is not None and (slot.kept_bytes or 0) > self.settings.capture.budget_bytes:
+                    making.cancel()
+                    self._is_given_up = True
+        if self._is_given_up:
+            raise CaptureNotReady("the slot was not ready before its log reached [capture] budget_bytes")
+        return making.result()
+
+    async def _ensure_guard(self, application: Session, server: Server) -> None:
+        if self.settings.capture.guard == "off" or not server.is_superuser:
+            return
+        if not await application.fetchval(_GUARD["has_guard"]):
+            async with application.transaction():
+                await application.execute(_GUARD["install_guard"])
+
+    async def _keep_small(self, capture: Capture) -> None:
+        async with self.lock, self.spool.session() as node:
+            snapshot = None
+            if self.is_trim_wanted or self.drainer.facts.changes:
+                fresh = await self.spool.find_capture(node)
+                if fresh is None or fresh.number != capture.number:
+                    return
+                snapshot = await node.fetchval("SELECT pg_current_snapshot()::text")
+                await self.spool.trim(node, fresh, snapshot)
+                self.is_trim_wanted = False
+            keys, size = await self.spool.measure(node, capture)
+            self.facts.spool_keys, self.facts.spool_bytes = keys, size
+        held = size + (self.drainer.facts.kept_bytes or 0)
+        if held > self.settings.capture.budget_bytes:
+            self._is_given_up = True
+            raise CaptureLost(
+                f"capture held {held} bytes, over [capture] budget_bytes; it was dropped to spare the application's disk",
+                hint="The next sync seeds. Look for a standby that is away, or a transaction open for long.",
+            )
+
+    async def _lose(self, error: CaptureLost) -> None:
+        """Drop what is left of a broken capture; the next sync of every standby seeds."""
+        self.report(error)
+        self.facts.state = CaptureState.BROKEN
+        try:
+            await self.drainer.close()
+            async with self.lock, self.source.session() as application, self.spool.session() as node:
+                await self.source.drop_slot(application)
+                await self.spool.delete_capture(node)
+        except WarmstandbyError as second:
+            self.report(second)

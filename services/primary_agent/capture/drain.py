@@ -1,0 +1,208 @@
+"""One drain: changed keys from the slot into the spool, stored before the slot moves. May repeat, never loses.
+
+The order is peek, store, commit, advance; `get` would forget before we stored. All peeks of a component go through
+one lock. An idle drain writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import asyncpg
+
+from services.primary_agent.capture.layout import Layout, fits, parse_relation, parse_truncate
+from services.primary_agent.capture.source import PUBLICATION, Source
+from services.primary_agent.capture.spool import Capture, Spool
+from shared.errors import CaptureNotReady, ReplicationError
+from shared.postgres.copy import pipe_copy
+from shared.postgres.queries import load_queries, quote_literal
+
+_SOURCE: Final = load_queries("services.primary_agent.capture", "source.sql")
+_SPOOL: Final = load_queries("services.primary_agent.capture", "spool.sql")
+_STAGE: Final = "drain_stage"
+_IDLE_BYTES: Final = 16 * 2**20
+"""Log of others is read again up to this much rather than recorded as read."""
+
+Session = asyncpg.Connection[asyncpg.Record]
+
+
+class CaptureLost(ReplicationError):
+    """The history of changes is broken; capture starts anew and the standbys are seeded."""
+
+    code = "capture_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedLayout:
+    """A layout and the key's names, which FULL identity does not tell."""
+
+    layout: Layout
+    key: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class DrainFacts:
+    """What the last drains saw."""
+
+    drained_lsn: str | None = None
+    kept_bytes: int | None = None
+    changes: int = 0
+    is_pinned: bool = False
+    """An open transaction keeps the server from forgetting what was read."""
+
+
+@dataclass(slots=True)
+class Drainer:
+    """Drains one component; owns the two sessions that do it and the component's lock."""
+
+    source: Source
+    spool: Spool
+    chunk_bytes: int
+    layouts: Mapping[int, KeyedLayout] = field(default_factory=dict)
+    facts: DrainFacts = field(default_factory=DrainFacts)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _stack: AsyncExitStack | None = None
+    _sessions: tuple[Session, Session] | None = None
+    _seen_lsn: str | None = None
+
+    @asynccontextmanager
+    async def sessions(self) -> AsyncIterator[tuple[Session, Session]]:
+        """Give the application's and the node's session to one user at a time; any error closes both."""
+        async with self._lock:
+            if self._sessions is None or any(session.is_closed() for session in self._sessions):
+                await self._open()
+            assert self._sessions is not None
+            try:
+                yield self._sessions
+            except BaseException:
+                await self._close()
+                raise
+
+    async def close(self) -> None:
+        """End both sessions; the next use opens new ones."""
+        async with self._lock:
+            await self._close()
+
+    async def drain(self, upto: str | None = None) -> Capture:
+        """Store what the slot holds up to a position (everything on disk by default); return the capture.
+
+        Raises CaptureLost when slot and spool do not fit together, CaptureNotReady when another agent holds the lock.
+        """
+        async with self.sessions() as (application, node):
+            try:
+                return await self._drain(application, node, upto)
+            except asyncpg.ObjectInUseError as error:
+                await self.source.end_slot_user(application)
+                raise CaptureNotReady(f"slot {self.source.slot_name} was held by an old session, which was ended") from error
+
+    async def _open(self) -> None:
+        await self._close()
+        async with AsyncExitStack() as stack:
+            application = await stack.enter_async_context(self.source.session())
+            node = await stack.enter_async_context(self.spool.session())
+            if not await self.spool.lock(node):
+                raise CaptureNotReady(f"another agent captures component {self.spool.component} of this server")
+            await application.execute("SET work_mem = '64MB'")
+            await node.execute(_SPOOL["create_stage"])
+            self._stack = stack.pop_all()
+        self._sessions = (application, node)
+        self._seen_lsn = None
+
+    async def _close(self) -> None:
+        stack, self._stack, self._sessions = self._stack, None, None
+        if stack is not None:
+            await stack.aclose()
+
+    async def _drain(self, application: Session, node: Session, upto: str | None) -> Capture:
+        capture = await self.spool.find_capture(node)
+        slot = await self.source.find_slot(application)
+        if capture is None or slot is None:
+            raise CaptureLost("there is no slot" if slot is None else "there is no capture")
+        if slot.wal_status == "lost" or slot.confirmed_lsn is None or slot.restart_lsn is None:
+            raise CaptureLost(f"the server has dropped log that slot {self.source.slot_name} needed")
+        ahead = await self.source.distance(application, slot.confirmed_lsn, capture.drained_lsn)
+        if ahead > 0:
+            raise CaptureLost(f"slot {self.source.slot_name} is past what was stored: the server was restored, or somebody read it")
+        if ahead < 0:
+            await self.advance(application, capture.drained_lsn)
+        wanted = upto or await self.source.read_flush_lsn(application)
+        position = capture.drained_lsn
+        self.facts.changes = 0
+        if wanted != self._seen_lsn:
+            while await self.source.distance(application, wanted, position) > 0:
+                end = await self.source.bound_chunk(application, wanted, position, slot.restart_lsn, self.chunk_bytes)
+                stored = await self._drain_chunk(application, node, capture, end)
+                is_far = await self.source.distance(application, end, capture.drained_lsn) > _IDLE_BYTES
+                if stored or is_far:
+                    if not stored:
+                        await node.execute(_SPOOL["set_drained"], capture.number, end)
+                    await self.advance(application, end)
+                position = end
+            self._seen_lsn = wanted
+            slot = await self.source.find_slot(application) or slot
+        self.facts.drained_lsn, self.facts.kept_bytes = position, slot.kept_bytes
+        self.facts.is_pinned = (slot.kept_bytes or 0) > self.chunk_bytes
+        return capture
+
+    async def advance(self, application: Session, lsn: str) -> None:
+        """Move the slot behind what is stored."""
+        await self.source.advance(application, lsn)
+
+    async def _drain_chunk(self, application: Session, node: Session, capture: Capture, end: str) -> bool:
+        """Decode up to a position and store it with the position in one commit; False when there was nothing."""
+        layouts = list(self.layouts.values())
+        reference = await application.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+        query = _SOURCE["copy_changes"].format(
+            layouts=",\n           ".join(_write_layouts(layouts)),
+            definitions=", ".join(str(keyed.layout.definition) for keyed in layouts),
+            slot=quote_literal(self.source.slot_name),
+            upto=quote_literal(end),
+            publication=quote_literal(f'"{PUBLICATION}"'),
+            reference=int(reference),
+        )
+        async with node.transaction():
+            await pipe_copy(
+                lambda sink: application.copy_from_query(query, output=sink, format="binary"),
+                partial(_copy_in, node),
+            )
+            await self._mark_misread(node)
+            count: int = await node.fetchval(_SPOOL["count_stage"])
+            if count:
+                await node.execute(_SPOOL["store_keys"], capture.number)
+                await node.execute(_SPOOL["set_drained"], capture.number, end)
+        self.facts.changes += count
+        return count > 0
+
+    async def _mark_misread(self, node: Session) -> None:
+        """Turn changes that were cut by a layout no longer (or not yet) true into marks of the whole table."""
+        misread: set[int] = set()
+        for row in await node.fetch(_SPOOL["read_messages"]):
+            if row["kind"] == "T":
+                await node.execute(_SPOOL["mark_truncated"], list(parse_truncate(row["message"])), row["xid"])
+                continue
+            relation = parse_relation(row["message"])
+            known = self.layouts.get(relation.relid)
+            if known is None or not fits(relation, known.layout, known.key):
+                misread.add(relation.relid)
+        if misread:
+            await node.execute(_SPOOL["mark_relations"], list(misread))
+
+
+async def _copy_in(node: Session, chunks: AsyncIterator[bytes]) -> None:
+    await node.copy_to_table(_STAGE, schema_name="pg_temp", source=chunks, format="binary")
+
+
+def _write_layouts(layouts: Sequence[KeyedLayout]) -> list[str]:
+    """Return the rows of the statement's list of layouts; a first row that fits nothing gives the types."""
+    rows = ["(NULL::int, '\\x'::bytea, '{}'::int[], false)"]
+    for number, keyed in enumerate(layouts, start=1):
+        layout = keyed.layout
+        positions = ",".join(map(str, layout.positions))
+        leading = "true" if layout.positions == (1,) else "false"
+        rows.append(f"({number}, '\\x{layout.relid:08x}', '{{{positions}}}', {leading})")
+    return rows

@@ -1,0 +1,109 @@
+-- Publication, slot, barrier and decoding, in the application's database.
+
+-- name: check_server
+-- Return what capture needs to know of the server and of our role.
+SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS version_text,
+       current_setting('wal_level') AS wal_level, current_user::text AS role,
+       (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = current_user) AS is_superuser,
+       (SELECT r.rolsuper OR r.rolreplication FROM pg_roles AS r WHERE r.rolname = current_user) AS may_replicate,
+       has_database_privilege(current_database(), 'CREATE') AS may_create,
+       (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AS database_oid,
+       pg_is_in_recovery() AS is_in_recovery;
+
+-- name: find_publication
+-- Return our publication.
+SELECT p.oid, p.puballtables, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot AS is_ours
+  FROM pg_publication AS p
+ WHERE p.pubname = $1;
+
+-- name: find_slot
+-- Return our slot's position and health.
+SELECT s.plugin, s.database, s.wal_status, s.confirmed_flush_lsn::text AS confirmed_lsn, s.restart_lsn::text AS restart_lsn,
+       s.active, s.active_pid,
+       pg_wal_lsn_diff(pg_current_wal_lsn(), s.restart_lsn)::bigint AS kept_bytes
+  FROM pg_replication_slots AS s
+ WHERE s.slot_name = $1;
+
+-- name: create_slot
+-- Make the slot; waits for every transaction open in the whole cluster.
+SELECT lsn::text AS lsn FROM pg_create_logical_replication_slot($1, 'pgoutput', false, false);
+
+-- name: drop_slot
+-- Drop the slot if it is there.
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1;
+
+-- name: end_slot_user
+-- End the session that holds the slot (left behind by an agent that was killed).
+SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE slot_name = $1 AND active_pid IS NOT NULL;
+
+-- name: current_xid
+-- Assign and return a transaction id: snapshots past it have seen the end of everything older.
+SELECT pg_current_xact_id()::text;
+
+-- name: list_blockers
+-- Name the transactions up to this id that are still open, for people.
+SELECT format('pid %s (%s%s, open for %s s)', a.pid, a.usename, nullif(' ' || a.application_name, ' '),
+              extract(epoch FROM now() - a.xact_start)::int) AS blocker
+  FROM pg_stat_activity AS a
+ WHERE a.backend_xid IS NOT NULL AND a.pid <> pg_backend_pid() AND age(a.backend_xid) >= age($1::text::xid)
+UNION ALL
+SELECT format('prepared transaction %L (%s, since %s)', p.gid, p.owner, p.prepared::timestamptz(0))
+  FROM pg_prepared_xacts AS p;
+
+-- name: take_barrier
+-- Write a record that is flushed before it returns, so that all that is visible now is decodable.
+SELECT pg_logical_emit_message(true, 'warmstandby', 'barrier');
+
+-- name: read_flush_lsn
+-- Return how far the log is on disk.
+SELECT pg_current_wal_flush_lsn()::text;
+
+-- name: compare_lsn
+-- Return the distance in bytes of the first position past the second.
+SELECT pg_wal_lsn_diff($1::text::pg_lsn, $2::text::pg_lsn)::bigint;
+
+-- name: bound_chunk
+-- Return the end of the next piece to read: not past the wanted position, not more than so many bytes.
+SELECT least($1::text::pg_lsn, greatest($2::text::pg_lsn, $3::text::pg_lsn) + $4::bigint::numeric)::text;
+
+-- name: advance_slot
+-- Let the server forget what is stored; a step back is no step.
+SELECT CASE WHEN s.confirmed_flush_lsn < $2::text::pg_lsn
+            THEN (SELECT end_lsn::text FROM pg_replication_slot_advance(s.slot_name, $2::text::pg_lsn)) END
+  FROM pg_replication_slots AS s
+ WHERE s.slot_name = $1;
+
+-- name: copy_changes
+-- Decode up to a position and ship each changed key once, with its last transaction in decode order.
+-- Binary COPY into agent.spool's landing table: bytes of a relation id are an oid, a bigint is an xid8.
+-- A change whose table has no layout ships a mark of its transaction instead of a key.
+WITH layout (number, relid, positions, is_leading) AS (
+    VALUES {layouts}
+), change AS (
+    SELECT m.ord, m.xid::text::bigint AS xid, m.data, get_byte(m.data, 0) AS kind, substr(m.data, 2, 4) AS relid
+      FROM ROWS FROM (pg_logical_slot_peek_binary_changes({slot}, {upto}, NULL,
+                          'proto_version', '1', 'publication_names', {publication}))
+           WITH ORDINALITY AS m(lsn, xid, data, ord)
+     WHERE get_byte(m.data, 0) IN (68, 73, 82, 84, 85)
+), cut AS (
+    SELECT CASE WHEN c.kind IN (82, 84) THEN c.kind ELSE 75 END AS kind,
+           CASE WHEN c.kind = 84 THEN '\x00000000'::bytea ELSE c.relid END AS relid,
+           CASE WHEN c.kind IN (82, 84) THEN c.data
+                ELSE coalesce(k.key, '\x54'::bytea || int8send(c.xid)) END AS key,
+           (c.ord << 32) | c.xid AS place, l.number
+      FROM change AS c
+      LEFT JOIN layout AS l ON l.relid = c.relid
+      CROSS JOIN LATERAL unnest(
+          CASE WHEN c.kind IN (82, 84) OR l.number IS NULL THEN ARRAY[NULL::bytea]
+               WHEN l.is_leading AND (c.kind <> 85 OR get_byte(c.data, 5) = 78) AND get_byte(c.data, 8) = 116
+               THEN ARRAY[substr(c.data, 9, 5 + ((get_byte(c.data, 10) << 16) | (get_byte(c.data, 11) << 8) | get_byte(c.data, 12)))]
+               ELSE warmstandby.cut_keys(c.data, l.positions) END) AS k(key)
+), folded AS (
+    SELECT kind, relid, key, max(place) & 4294967295 AS xid, max(number) AS number
+      FROM cut
+     GROUP BY kind, relid, key
+)
+SELECT kind::"char", relid, key,
+       {reference} + (((xid - {reference}) & 4294967295) # 2147483648) - 2147483648 AS xid,
+       coalesce(number, 0)::int4, coalesce((ARRAY[{definitions}]::bigint[])[number], 0)
+  FROM folded

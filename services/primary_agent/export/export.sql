@@ -1,0 +1,39 @@
+-- An export's sessions with the application's database: leader, and workers that import its snapshot.
+
+-- name: begin_leader
+-- Begin the transaction whose snapshot everything of the export is read at.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: take_snapshot
+-- Take the snapshot, export it, and say who it can see.
+SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
+       pg_export_snapshot() AS snapshot_id;
+
+-- name: begin_worker
+-- Begin a transaction on an exported snapshot (its name is put in).
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET TRANSACTION SNAPSHOT {snapshot_id};
+
+-- name: make_key_table
+-- Make the session's table for a table's changed keys, outside of any export's transaction.
+CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;
+
+-- name: lock_table
+-- Keep TRUNCATE and rewriting DDL away while the table is read, as a SELECT would.
+LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
+
+-- name: read_filenode
+-- Return the file the table has now, whatever the snapshot says.
+SELECT pg_relation_filenode($1::oid)::bigint;
+
+-- name: copy_keys
+-- Ship the changed keys of a table.
+SELECT key FROM pg_temp.export_keys
+
+-- name: copy_changed_rows
+-- Ship the rows that have a changed key, each once whatever the key's equality joins (1.0 and 1.00, citext).
+SELECT {columns} FROM ONLY {table} AS t WHERE EXISTS (SELECT FROM ({keys}) AS k WHERE {match})
+
+-- name: copy_all_rows
+-- Ship a whole table.
+SELECT {columns} FROM ONLY {table} AS t

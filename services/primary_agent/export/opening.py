@@ -1,0 +1,235 @@
+"""How an export is opened: snapshot first, then barrier, then an ordinary drain, then the sync point.
+
+Decoded is not visible and visible is not decoded, so the order matters (`replication.md`, Export): whatever is visible in
+the snapshot is decoded before the keys are counted, and visibility decides later what may be trimmed, never what is shipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.drain import CaptureLost
+from services.primary_agent.capture.source import Session
+from services.primary_agent.capture.spool import Capture, KnownPoint
+from services.primary_agent.export.worker import TableExport
+from shared.clock import Clock
+from shared.errors import CaptureNotReady, CursorTrimmed, CursorUnknown, RequestError, SchemaChanged
+from shared.node.model import CaptureState, UnkeptTable
+from shared.postgres.catalog import (
+    Table,
+    count_large_objects,
+    describe_server,
+    list_columns,
+    list_key_operators,
+    list_sequences,
+    list_tables,
+    read_object_tokens,
+    read_shape_tokens,
+)
+from shared.postgres.queries import load_queries
+from shared.replication.model import OpenExport, SequenceValue, SyncKind, SyncPoint, TableMode
+from shared.replication.plan import PlannedTable, TableState, TableStates, plan_delta
+
+_QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
+_READY_SECONDS: Final = 10.0
+_LOOK_AGAIN_SECONDS: Final = 0.2
+_ATTEMPTS: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedExport:
+    """An export's fixed content; `stack` holds the leader's session, and with it the snapshot."""
+
+    stack: AsyncExitStack
+    capture: Capture
+    snapshot_id: str
+    taken_at: datetime
+    encoding: str
+    server_version: int
+    point: SyncPoint
+    since_snapshot: str | None
+    lsn: str
+    tables: tuple[TableExport, ...]
+    sequences: tuple[SequenceValue, ...]
+    unkept: tuple[UnkeptTable, ...]
+    object_tokens: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The database as the leader's snapshot shows it."""
+
+    snapshot: str
+    snapshot_id: str
+    taken_at: datetime
+    tables: Sequence[Table]
+
+
+async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
+    """Take a snapshot and fix what the export carries.
+
+    Raises CaptureNotReady, CursorUnknown, CursorTrimmed, SchemaChanged and what the databases refuse; holds nothing then.
+    """
+    if request.kind is SyncKind.DELTA and request.since is None:
+        raise RequestError("a delta needs `since`, the sync point that the copy stands at")
+    async with AsyncExitStack() as stack, component.lock, component.spool.session() as node:
+        await _make_ready(component)
+        leader = await stack.enter_async_context(component.source.session())
+        look = await _look(component, leader, node, clock)
+        async with component.source.session() as other:
+            lsn = await component.source.take_barrier(other)
+        capture = await _drain(component, lsn)
+        states = TableStates(
+            tables={
+                table.oid: TableState(
+                    table.qualified_name, table.filenode, table.token, table.shape, table.publication_entry
+                )
+                for table in look.tables
+                if table.holds_data
+            },
+            shapes=await read_shape_tokens(leader),
+        )
+        since = None
+        if request.kind is SyncKind.DELTA:
+            assert request.since is not None
+            since = await _find_since(component, node, capture, request.since)
+            planned = await _plan(component, node, capture, since, states, look.tables)
+        else:
+            planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
+        tables = await _describe(leader, component, look.tables, planned)
+        version, encoding, _ = await describe_server(leader)
+        point = await component.spool.add_point(node, capture, snapshot=look.snapshot, lsn=lsn, states=states)
+        if request.kind is SyncKind.SEED:
+            await component.spool.begin_seeding(node, capture, caller, point.seq)
+        else:
+            await component.spool.see_subscriber(node, capture, caller)
+        return OpenedExport(
+            capture=capture,
+            snapshot_id=look.snapshot_id,
+            taken_at=look.taken_at,
+            encoding=encoding,
+            server_version=version,
+            point=point,
+            since_snapshot=None if since is None else since.snapshot,
+            lsn=lsn,
+            tables=tables,
+            sequences=await list_sequences(leader),
+            unkept=await _list_unkept(component, leader, look.tables),
+            object_tokens=await read_object_tokens(leader),
+            stack=stack.pop_all(),
+        )
+
+
+async def _make_ready(component: ComponentCapture) -> None:
+    """See that capture works; a first look, or one after a loss, makes it."""
+    if component.facts.state is CaptureState.PREPARING:
+        problem = component.facts.problem
+        raise CaptureNotReady(problem.text if problem else "capture is being made")
+    if component.facts.state is not CaptureState.READY:
+        await component.ensure()
+
+
+async def _look(component: ComponentCapture, leader: Session, node: Session, clock: Clock) -> _Look:
+    """Take a snapshot that counts: the publication holds every table it should, and nothing older is still open."""
+    blockers: list[str] = []
+    deadline = clock.monotonic() + _READY_SECONDS
+    for _ in range(_ATTEMPTS):
+        while True:
+            await leader.execute(_QUERIES["begin_leader"])
+            row = await leader.fetchrow(_QUERIES["take_snapshot"])
+            assert row is not None
+            taken_at = clock.now()
+            capture = await component.spool.find_capture(node)
+            if capture is None:
+                raise CaptureNotReady("capture was lost at this moment")
+            if int(row["xmin"]) > capture.ready_xid:
+                break
+            await leader.execute("ROLLBACK")
+            if clock.monotonic() > deadline:
+                blockers = await component.source.list_blockers(leader, capture.ready_xid)
+                raise CaptureNotReady("transactions older than the capture are still open: " + "; ".join(blockers))
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        tables = await component.look(leader)
+        if not component.needs_reconcile(tables):
+            return _Look(row["snapshot"], row["snapshot_id"], taken_at, tables)
+        await leader.execute("ROLLBACK")
+        async with component.source.session() as application:
+            fresh = await list_tables(application, "warmstandby")
+            await component.reconcile(application, node, capture, fresh)
+    raise CaptureNotReady("the tables' definitions keep changing")
+
+
+async def _drain(component: ComponentCapture, lsn: str) -> Capture:
+    try:
+        return await component.drainer.drain(lsn)
+    except CaptureLost as error:
+        component.facts.state = CaptureState.BROKEN
+        component.report(error)
+        raise CursorUnknown(error.detail) from error
+
+
+async def _find_since(component: ComponentCapture, node: Session, capture: Capture, since: SyncPoint) -> KnownPoint:
+    if since.capture_id != capture.capture_id:
+        raise CursorUnknown("the standby's sync point belongs to another capture")
+    if since.seq < capture.trimmed_seq:
+        raise CursorTrimmed(f"changes are kept since sync point {capture.trimmed_seq}, the standby stands at {since.seq}")
+    found = await component.spool.find_point(node, capture, since)
+    if found is None:
+        raise CursorUnknown(f"this node did not make sync point {since.seq} (or was restored to a time before it)")
+    return found
+
+
+async def _plan(
+    component: ComponentCapture,
+    node: Session,
+    capture: Capture,
+    since: KnownPoint,
+    states: TableStates,
+    tables: Sequence[Table],
+) -> list[PlannedTable]:
+    layouts = component.drainer.layouts
+    definitions = {
+        table.oid: layouts[table.oid].layout.definition
+        for table in tables
+        if table.is_keyed and component.is_followed(table)
+    }
+    pending = await component.spool.count_keys(node, capture, since.snapshot)
+    plan = plan_delta(since.states, states, pending, definitions)
+    if plan.schema_change is not None:
+        raise SchemaChanged(plan.schema_change)
+    return list(plan.tables)
+
+
+async def _describe(
+    leader: Session, component: ComponentCapture, tables: Sequence[Table], planned: Sequence[PlannedTable]
+) -> tuple[TableExport, ...]:
+    by_oid = {table.oid: table for table in tables}
+    columns = await list_columns(leader, [item.oid for item in planned]) if planned else {}
+    indexes = [by_oid[item.oid].key_index for item in planned if item.mode is TableMode.DELTA]
+    operators = await list_key_operators(leader, [index for index in indexes if index is not None]) if indexes else {}
+    return tuple(
+        TableExport(
+            number=number,
+            table=by_oid[item.oid],
+            mode=item.mode,
+            columns=columns.get(item.oid, ()),
+            key_operators=operators.get(item.oid, ()),
+            key_count=item.key_count,
+        )
+        for number, item in enumerate(planned)
+    )
+
+
+async def _list_unkept(component: ComponentCapture, leader: Session, tables: Sequence[Table]) -> tuple[UnkeptTable, ...]:
+    unkept = component.list_unkept(tables)
+    count = await count_large_objects(leader)
+    if count:
+        unkept += (UnkeptTable(name="large objects", reason=f"{count} large objects: they are copied by a seed only"),)
+    component.facts.unkept = unkept
+    return unkept

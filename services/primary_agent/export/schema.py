@@ -1,0 +1,68 @@
+"""The definitions of a database at an export's snapshot, as a pg_dump archive streamed to the standby."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from shared.errors import PostgresError, TableLocked
+from shared.postgres.programs import find_program
+from shared.settings import PostgresSettings
+
+_CHUNK_BYTES: Final = 64 * 1024
+_ERROR_BYTES: Final = 2000
+
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+async def dump_schema(
+    postgres: PostgresSettings,
+    *,
+    database: str,
+    snapshot_id: str,
+    server_version: int,
+    lock_timeout_seconds: float,
+    sink: Sink,
+) -> None:
+    """Write definitions and large objects to the sink; our own schema and subscriptions stay out.
+
+    Raises ProgramMissing, TableLocked, PostgresError with the program's own words.
+    """
+    program = await find_program(
+        "pg_dump",
+        bin_dir=postgres.bin_dir,
+        dsn=postgres.dsn.get_secret_value(),
+        database=database,
+        server_version=server_version,
+    )
+    process = await asyncio.create_subprocess_exec(
+        *program.arguments,
+        "--format=custom",
+        "--compress=0",
+        "--schema-only",
+        "--blobs",
+        "--no-subscriptions",
+        "--exclude-schema=warmstandby",
+        f"--snapshot={snapshot_id}",
+        f"--lock-wait-timeout={int(lock_timeout_seconds * 1000)}",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=program.environment,
+    )
+    assert process.stdout is not None and process.stderr is not None
+    try:
+        async with asyncio.TaskGroup() as group:
+            errors = group.create_task(process.stderr.read())
+            while chunk := await process.stdout.read(_CHUNK_BYTES):
+                await sink(chunk)
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if code != 0:
+        text = errors.result().decode(errors="replace")[-_ERROR_BYTES:].strip()
+        if "lock timeout" in text or "could not obtain lock" in text:
+            raise TableLocked(f"pg_dump of database {database}: {text}")
+        raise PostgresError(f"pg_dump of database {database} failed: {text}")

@@ -1,0 +1,299 @@
+"""Open exports: one for each component and standby, closed when done, replaced or forgotten by its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.service import CaptureService
+from services.primary_agent.export.opening import OpenedExport, open_export
+from services.primary_agent.export.schema import dump_schema
+from services.primary_agent.export.worker import TableExport, TableWorker
+from services.primary_agent.node.node import EnvelopeFields
+from shared.clock import Clock
+from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError
+from shared.replication.model import (
+    Column,
+    Confirm,
+    ExportedTable,
+    ExportView,
+    Manifest,
+    OpenExport,
+    SyncKind,
+    TableMode,
+    TableSent,
+)
+from shared.settings import Settings
+
+_LOOK_SECONDS: Final = 5.0
+_log = logging.getLogger(__name__)
+
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+class ExportingNode(Protocol):
+    """What exports need to know of their node."""
+
+    def require_active(self) -> None:
+        """Raise NotActive unless this node serves the application."""
+
+    def require_term(self, epoch: int) -> None:
+        """Raise StaleTerm when the caller follows an older term."""
+
+    def envelope(self) -> EnvelopeFields:
+        """Return who speaks."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """What went out of one table."""
+
+    rows: int = 0
+    keys: int = 0
+    bytes: int = 0
+
+
+@dataclass(slots=True)
+class Export:
+    """One open export."""
+
+    id: str
+    caller: str
+    kind: SyncKind
+    component: ComponentCapture
+    opened: OpenedExport
+    used_at: float
+    busy: int = 0
+    sent: dict[int, Sent] = field(default_factory=dict)
+    idle: list[TableWorker] = field(default_factory=list)
+    holding: dict[int, TableWorker] = field(default_factory=dict)
+    """Workers that shipped a table's keys and wait to ship its rows from the same list."""
+
+
+class ExportService:
+    """Opens exports and serves their parts."""
+
+    def __init__(self, settings: Settings, clock: Clock, node: ExportingNode, capture: CaptureService) -> None:
+        """Start without an export."""
+        self._settings = settings
+        self._clock = clock
+        self._node = node
+        self._capture = capture
+        self._exports: dict[str, Export] = {}
+
+    async def run(self) -> None:
+        """Close exports that nobody reads from any more; never returns."""
+        try:
+            while True:
+                await asyncio.sleep(_LOOK_SECONDS)
+                limit = self._clock.monotonic() - self._settings.agent.export_idle_seconds
+                for export in [export for export in self._exports.values() if not export.busy and export.used_at < limit]:
+                    _log.warning("export closed, nobody reads from it", extra={"export": export.id, "caller": export.caller})
+                    await self._close(export)
+        finally:
+            for export in list(self._exports.values()):
+                await self._close(export)
+
+    async def open(self, component_name: str, request: OpenExport, caller: str) -> Manifest:
+        """Open an export; one that the caller left open for this component is closed."""
+        self._node.require_active()
+        self._node.require_term(request.term)
+        component = self._capture.component(component_name)
+        for export in [e for e in self._exports.values() if e.caller == caller and e.component is component]:
+            await self._close(export)
+        await self._capture.prepare()
+        opened = await open_export(component, request, caller, self._clock)
+        export = Export(secrets.token_hex(16), caller, request.kind, component, opened, self._clock.monotonic())
+        self._exports[export.id] = export
+        _log.info(
+            "export opened",
+            extra={"export": export.id, "caller": caller, "component": component_name, "kind": request.kind.value},
+        )
+        return self._manifest(export)
+
+    def view(self, export_id: str, caller: str) -> ExportView:
+        """Return what was sent so far."""
+        export = self._find(export_id, caller)
+        return ExportView(
+            **self._node.envelope(),
+            export_id=export.id,
+            component=export.component.component.name,
+            kind=export.kind,
+            point=export.opened.point,
+            sent=tuple(
+                TableSent(number=number, rows=sent.rows, keys=sent.keys, bytes=sent.bytes)
+                for number, sent in sorted(export.sent.items())
+            ),
+        )
+
+    async def close(self, export_id: str, caller: str) -> None:
+        """Close an export; its snapshot is given back at once."""
+        await self._close(self._find(export_id, caller))
+
+    async def confirm(self, export_id: str, confirm: Confirm, caller: str) -> None:
+        """Note that the caller has committed a point; works after the export is closed too. Idempotent."""
+        await self._capture.prepare()
+        export = self._exports.get(export_id)
+        captures = self._capture.components.values() if export is None else [export.component]
+        for component in captures:
+            async with component.spool.session() as node:
+                capture = await component.spool.find_capture(node)
+                if capture is None or capture.capture_id != confirm.point.capture_id:
+                    continue
+                if await component.spool.find_point(node, capture, confirm.point) is None:
+                    continue
+                if await component.spool.confirm(node, capture, caller, confirm.point.seq):
+                    component.is_trim_wanted = True
+                    return
+        raise CursorUnknown(f"this node did not make sync point {confirm.point.seq} for {caller}")
+
+    async def copy_keys(self, export_id: str, number: int, caller: str, sink: Sink) -> None:
+        """Write a table's changed keys (binary COPY of one bytea column); `copy_rows` then ships just their rows."""
+        export = self._find(export_id, caller)
+        table = self._table(export, number)
+        if table.mode is not TableMode.DELTA:
+            raise RequestError("this table is shipped whole; it has no list of keys")
+        assert export.opened.since_snapshot is not None
+        async with self._reading(export):
+            held = export.holding.pop(number, None)
+            if held is not None:
+                await held.close()
+            worker = await self._worker(export)
+            try:
+                await worker.begin(table)
+                await worker.load_keys(table, export.opened.capture, export.opened.since_snapshot)
+                counted = _Counted(sink)
+                keys = await worker.copy_keys(counted)
+            except BaseException:
+                await worker.close()
+                raise
+            export.holding[number] = worker
+            export.sent[number] = Sent(keys=keys, bytes=counted.bytes)
+
+    async def copy_rows(self, export_id: str, number: int, caller: str, sink: Sink) -> None:
+        """Write a table's rows (text COPY): all of them, or those of the keys shipped just before."""
+        export = self._find(export_id, caller)
+        table = self._table(export, number)
+        async with self._reading(export):
+            worker = export.holding.pop(number, None)
+            if worker is None:
+                if table.mode is TableMode.DELTA:
+                    raise RequestError("a table's changed keys are read before its rows, once each")
+                worker = await self._worker(export)
+            try:
+                if table.mode is TableMode.WHOLE:
+                    await worker.begin(table)
+                counted = _Counted(sink)
+                rows = await worker.copy_rows(table, counted)
+                await worker.end()
+            except BaseException:
+                await worker.close()
+                raise
+            export.idle.append(worker)
+            sent = export.sent.setdefault(number, Sent())
+            sent.rows = rows
+            sent.bytes += counted.bytes
+
+    async def dump_schema(self, export_id: str, caller: str, sink: Sink) -> None:
+        """Write the database's definitions as a pg_dump archive at the export's snapshot."""
+        export = self._find(export_id, caller)
+        async with self._reading(export):
+            await dump_schema(
+                self._settings.postgres,
+                database=export.component.component.database,
+                snapshot_id=export.opened.snapshot_id,
+                server_version=export.opened.server_version,
+                lock_timeout_seconds=self._settings.capture.lock_timeout_seconds,
+                sink=sink,
+            )
+
+    def _find(self, export_id: str, caller: str) -> Export:
+        export = self._exports.get(export_id)
+        if export is None or export.caller != caller:
+            raise ExportGone("this export is not open (any more)")
+        export.used_at = self._clock.monotonic()
+        return export
+
+    def _table(self, export: Export, number: int) -> TableExport:
+        if not 0 <= number < len(export.opened.tables):
+            raise NotFound(f"the manifest has no table {number}")
+        return export.opened.tables[number]
+
+    @asynccontextmanager
+    async def _reading(self, export: Export) -> AsyncIterator[None]:
+        """Keep an export from being forgotten while it is read."""
+        export.busy += 1
+        try:
+            yield
+        finally:
+            export.busy -= 1
+            export.used_at = self._clock.monotonic()
+
+    async def _worker(self, export: Export) -> TableWorker:
+        if export.idle:
+            return export.idle.pop()
+        worker = TableWorker(export.component, export.opened.snapshot_id, export.opened.encoding)
+        await worker.open()
+        return worker
+
+    async def _close(self, export: Export) -> None:
+        if self._exports.pop(export.id, None) is None:
+            return
+        for worker in [*export.idle, *export.holding.values()]:
+            await worker.close()
+        await export.opened.stack.aclose()
+
+    def _manifest(self, export: Export) -> Manifest:
+        opened = export.opened
+        return Manifest(
+            **self._node.envelope(),
+            export_id=export.id,
+            component=export.component.component.name,
+            kind=export.kind,
+            point=opened.point,
+            snapshot_id=opened.snapshot_id,
+            taken_at=opened.taken_at,
+            encoding=opened.encoding,
+            server_version=opened.server_version,
+            tables=tuple(_to_wire(table) for table in opened.tables),
+            sequences=opened.sequences,
+            unkept=opened.unkept,
+            object_tokens=dict(opened.object_tokens),
+            kept_lsn=opened.lsn,
+        )
+
+
+class _Counted:
+    """A sink that counts."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self.bytes = 0
+
+    async def __call__(self, chunk: bytes) -> None:
+        self.bytes += len(chunk)
+        await self._sink(chunk)
+
+
+def _to_wire(export: TableExport) -> ExportedTable:
+    table = export.table
+    return ExportedTable(
+        number=export.number,
+        schema_name=table.schema_name,
+        name=table.name,
+        mode=export.mode,
+        columns=tuple(
+            Column(name=column.name, type=column.type, is_identity_always=column.is_identity_always)
+            for column in export.shipped
+        ),
+        key=tuple(column.name for column in export.key_columns),
+        key_count=export.key_count,
+        estimated_rows=table.estimated_rows,
+        estimated_bytes=table.estimated_bytes,
+    )

@@ -1,0 +1,136 @@
+"""A session that reads tables at an export's snapshot, one at a time, each in a transaction of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.source import Session
+from services.primary_agent.capture.spool import Capture
+from shared.errors import TableRewritten
+from shared.postgres.catalog import Table, TableColumn
+from shared.postgres.copy import pipe_copy
+from shared.postgres.queries import load_queries, quote_identifier, quote_literal
+from shared.postgres.sessions import translated
+from shared.replication.keys import write_key_match, write_key_selection
+from shared.replication.model import TableMode
+
+_QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
+_HASH_SHARE: Final = 0.02
+"""Share of a table's rows from which reading it through is cheaper than looking every key up."""
+
+Sink = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class TableExport:
+    """What a worker needs to know of a table."""
+
+    number: int
+    table: Table
+    mode: TableMode
+    columns: tuple[TableColumn, ...]
+    key_operators: tuple[str, ...]
+    key_count: int
+
+    @property
+    def shipped(self) -> tuple[TableColumn, ...]:
+        """Return the columns that travel: those not generated."""
+        return tuple(column for column in self.columns if not column.is_generated)
+
+    @property
+    def key_columns(self) -> tuple[TableColumn, ...]:
+        """Return the key's columns in the table's order."""
+        return tuple(column for column in self.columns if column.name in self.table.key)
+
+
+class TableWorker:
+    """One session; `begin` and `end` frame the reading of one table."""
+
+    def __init__(self, capture: ComponentCapture, snapshot_id: str, encoding: str) -> None:
+        """Connects in `open`."""
+        self._capture = capture
+        self._snapshot_id = snapshot_id
+        self._encoding = encoding
+        self._stack = AsyncExitStack()
+        self._session: Session | None = None
+        self._has_key_table = False
+
+    async def open(self) -> None:
+        """Connect."""
+        self._session = await self._stack.enter_async_context(self._capture.source.session())
+
+    async def close(self) -> None:
+        """End the session and whatever it was doing."""
+        self._session = None
+        await self._stack.aclose()
+
+    async def begin(self, export: TableExport) -> None:
+        """Import the snapshot and see that the table is still the one of the snapshot.
+
+        Raises TableRewritten when it was truncated or rewritten since, TableLocked when the application holds it.
+        """
+        session = self._use()
+        if export.mode is TableMode.DELTA and not self._has_key_table:
+            await session.execute(_QUERIES["make_key_table"])
+            self._has_key_table = True
+        with translated(f"reading table {export.table.qualified_name}"):
+            await session.execute(_QUERIES["begin_worker"].format(snapshot_id=quote_literal(self._snapshot_id)))
+            await session.execute(_QUERIES["lock_table"].format(table=export.table.sql_name))
+            filenode = await session.fetchval(_QUERIES["read_filenode"], export.table.oid)
+        if filenode != export.table.filenode:
+            raise TableRewritten(f"table {export.table.qualified_name} was truncated or rewritten during the export")
+
+    async def load_keys(self, export: TableExport, capture: Capture, since_snapshot: str) -> None:
+        """Bring the table's changed keys from the spool, as they are committed now, into this session."""
+        session = self._use()
+        async with self._capture.spool.session() as node:
+            await pipe_copy(
+                lambda sink: self._capture.spool.copy_keys(node, capture, export.table.oid, since_snapshot, sink),
+                partial(_copy_in, session),
+            )
+
+    async def copy_keys(self, sink: Sink) -> int:
+        """Write the loaded keys to the sink (binary COPY, one bytea column) and return their number."""
+        return await self._copy(_QUERIES["copy_keys"], sink, "binary")
+
+    async def copy_rows(self, export: TableExport, sink: Sink) -> int:
+        """Write the table's rows, or those with a loaded key, to the sink (text COPY) and return their number."""
+        session = self._use()
+        columns = ", ".join(f"t.{quote_identifier(column.name)}" for column in export.shipped)
+        if export.mode is TableMode.WHOLE:
+            query = _QUERIES["copy_all_rows"].format(columns=columns, table=export.table.sql_name)
+            return await self._copy(query, sink, "text")
+        if export.key_count > export.table.estimated_rows * _HASH_SHARE:
+            await session.execute("SET LOCAL enable_nestloop = off")
+        keys = export.key_columns
+        names = [column.name for column in keys]
+        selection = write_key_selection("pg_temp.export_keys", names, [column.type for column in keys], self._encoding)
+        query = _QUERIES["copy_changed_rows"].format(
+            columns=columns,
+            table=export.table.sql_name,
+            keys=selection,
+            match=write_key_match(names, export.key_operators, table="t", keys="k"),
+        )
+        return await self._copy(query, sink, "text")
+
+    async def end(self) -> None:
+        """End the table's transaction, so that nothing is held longer than the reading took."""
+        await self._use().execute("ROLLBACK")
+
+    def _use(self) -> Session:
+        assert self._session is not None, "open() comes first"
+        return self._session
+
+    async def _copy(self, query: str, sink: Sink, form: str) -> int:
+        encoding = self._encoding if form == "text" else None
+        result = await self._use().copy_from_query(query, output=sink, format=form, encoding=encoding)
+        return int(result.split()[-1])
+
+
+async def _copy_in(session: Session, chunks: object) -> None:
+    await session.copy_to_table("export_keys", schema_name="pg_temp", source=chunks, format="binary")

@@ -1,0 +1,145 @@
+"""What a database holds, as values: tables with their keys and tokens, sequences, types. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from shared.postgres.queries import load_queries, qualified
+from shared.replication.model import SequenceValue
+
+_QUERIES: Final = load_queries("shared.postgres", "catalog.sql")
+_SEQUENCES_AT_A_TIME: Final = 500
+
+Session = asyncpg.Connection[asyncpg.Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with rows of its own (materialized views and foreign tables are listed, to be told about)."""
+
+    oid: int
+    schema_name: str
+    name: str
+    kind: str
+    persistence: str
+    replica_identity: str
+    is_partition: bool
+    filenode: int
+    token: str
+    """Changes with every ALTER TABLE that touches a column."""
+    shape: str
+    """Changes when data of the old definition may not fit the new one."""
+    key_index: int | None
+    key: tuple[str, ...]
+    has_more_unique: bool
+    estimated_rows: int
+    estimated_bytes: int
+    publication_entry: int | None
+    is_filtered: bool
+    is_extension_configuration: bool
+
+    @property
+    def qualified_name(self) -> str:
+        """Return `schema.name` for people."""
+        return f"{self.schema_name}.{self.name}"
+
+    @property
+    def sql_name(self) -> str:
+        """Return the name for statements."""
+        return qualified(self.schema_name, self.name)
+
+    @property
+    def holds_data(self) -> bool:
+        """Say whether a seed copies its rows."""
+        return self.kind == "r"
+
+    @property
+    def is_keyed(self) -> bool:
+        """Say whether a delta can follow it: durable, with a usable key."""
+        return self.kind == "r" and self.persistence == "p" and bool(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of a table; generated ones are computed on each side."""
+
+    name: str
+    type_oid: int
+    type: str
+    is_generated: bool
+    is_identity_always: bool
+
+
+async def list_tables(session: Session, publication: str) -> list[Table]:
+    """Return every table, ordered by name; membership is told for this publication."""
+    rows = await session.fetch(_QUERIES["list_tables"], publication)
+    return [Table(**{**row, "key": tuple(row["key"])}) for row in rows]
+
+
+async def list_columns(session: Session, tables: Iterable[int]) -> dict[int, tuple[TableColumn, ...]]:
+    """Return the columns of tables, by oid."""
+    found: dict[int, list[TableColumn]] = {}
+    for row in await session.fetch(_QUERIES["list_columns"], list(tables)):
+        column = TableColumn(row["name"], row["type_oid"], row["type"], row["is_generated"], row["is_identity_always"])
+        found.setdefault(row["table_oid"], []).append(column)
+    return {oid: tuple(columns) for oid, columns in found.items()}
+
+
+async def list_key_operators(session: Session, indexes: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return each key column's equality operator as `OPERATOR(schema.=)`, by table oid, in column order."""
+    found: dict[int, list[str]] = {}
+    for row in await session.fetch(_QUERIES["list_key_operators"], list(indexes)):
+        found.setdefault(row["table_oid"], []).append(row["operator"])
+    return {oid: tuple(operators) for oid, operators in found.items()}
+
+
+async def read_shape_tokens(session: Session) -> dict[str, str]:
+    """Return tokens of types and sequences, by kind."""
+    row = await session.fetchrow(_QUERIES["read_shape_tokens"])
+    return dict(row or {})
+
+
+async def read_object_tokens(session: Session) -> dict[str, str]:
+    """Return tokens of functions, views, triggers, indexes and policies, by kind."""
+    row = await session.fetchrow(_QUERIES["read_object_tokens"])
+    return dict(row or {})
+
+
+async def list_sequences(session: Session) -> tuple[SequenceValue, ...]:
+    """Return every sequence with its position, as it is now (sequences know no snapshot)."""
+    rows = await session.fetch(_QUERIES["list_sequences"])
+    unused = [row for row in rows if row["last_value"] is None]
+    raw: dict[int, tuple[int, bool]] = {}
+    for start in range(0, len(unused), _SEQUENCES_AT_A_TIME):
+        parts = [
+            _QUERIES["read_unused_sequences"].format(oid=row["oid"], sequence=qualified(row["schema_name"], row["name"]))
+            for row in unused[start : start + _SEQUENCES_AT_A_TIME]
+        ]
+        for value in await session.fetch("\nUNION ALL\n".join(parts)):
+            raw[value["oid"]] = (value["last_value"], value["is_called"])
+    return tuple(
+        SequenceValue(
+            schema_name=row["schema_name"],
+            name=row["name"],
+            last_value=raw[row["oid"]][0] if row["oid"] in raw else row["last_value"],
+            is_called=raw[row["oid"]][1] if row["oid"] in raw else True,
+        )
+        for row in rows
+    )
+
+
+async def count_large_objects(session: Session) -> int:
+    """Return how many large objects the database holds."""
+    count: int = await session.fetchval(_QUERIES["count_large_objects"])
+    return count
+
+
+async def describe_server(session: Session) -> tuple[int, str, int]:
+    """Return server_version_num, the database's encoding, and its oid."""
+    row = await session.fetchrow(_QUERIES["describe_server"])
+    assert row is not None
+    return row["version"], row["encoding"], row["database_oid"]

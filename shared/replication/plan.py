@@ -1,0 +1,137 @@
+"""What an export must carry of each table, from what the tables looked like then and now. Pure.
+
+A table is left alone, shipped by its changed keys, or whole; when definitions changed, only a seed will do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from shared.replication.model import TableMode
+
+
+@dataclass(frozen=True, slots=True)
+class TableState:
+    """What a table looked like at a sync point."""
+
+    name: str
+    filenode: int
+    token: str
+    shape: str
+    publication_entry: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TableStates:
+    """What all tables of a component looked like at a sync point, and tokens of the types and sequences they use."""
+
+    tables: Mapping[int, TableState]
+    shapes: Mapping[str, str]
+
+    def encode(self) -> tuple[str, bytes]:
+        """Return the document to store and its digest."""
+        document = json.dumps(
+            {
+                "tables": {
+                    str(oid): [state.name, state.filenode, state.token, state.shape, state.publication_entry]
+                    for oid, state in sorted(self.tables.items())
+                },
+                "shapes": dict(sorted(self.shapes.items())),
+            },
+            separators=(",", ":"),
+        )
+        return document, hashlib.sha256(document.encode()).digest()
+
+    @classmethod
+    def decode(cls, document: Mapping[str, Any]) -> TableStates:
+        """Return the states of a stored document."""
+        return cls(
+            tables={int(oid): TableState(*values) for oid, values in document["tables"].items()},
+            shapes=document["shapes"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PendingKeys:
+    """What a subscriber has not got of a table."""
+
+    key_count: int
+    is_marked: bool
+    """The whole table is marked: truncated, or changed in a way that carries no key."""
+    definitions: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTable:
+    """One table to be exported, and why it goes whole if it does."""
+
+    oid: int
+    mode: TableMode
+    key_count: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaPlan:
+    """What a delta carries; `schema_change` says in words why only a seed will do."""
+
+    tables: tuple[PlannedTable, ...]
+    schema_change: str | None = None
+
+
+def find_schema_change(before: TableStates, now: TableStates) -> str | None:
+    """Say in words what changed in the definitions that data depends on; None when nothing did."""
+    for oid, state in now.tables.items():
+        if oid not in before.tables:
+            return f"table {state.name} is new"
+        if before.tables[oid].shape != state.shape:
+            return f"the definition of table {state.name} changed"
+    for oid, state in before.tables.items():
+        if oid not in now.tables:
+            return f"table {state.name} was dropped"
+    for kind in sorted(now.shapes.keys() | before.shapes.keys()):
+        if now.shapes.get(kind) != before.shapes.get(kind):
+            return f"the definitions of {kind} changed"
+    return None
+
+
+def find_whole_reason(
+    before: TableState, now: TableState, pending: PendingKeys | None, definition: int | None
+) -> str | None:
+    """Say why changed keys are not enough for a table; None when they are.
+
+    A new file alone (VACUUM FULL, CLUSTER) changes no row: the token tells a rewriting ALTER TABLE from it.
+    """
+    if pending is not None and pending.is_marked:
+        return "truncated, or changed without a readable key"
+    if before.publication_entry != now.publication_entry:
+        return "its changes were not captured for a while"
+    if before.filenode != now.filenode and before.token != now.token:
+        return "rewritten by ALTER TABLE"
+    if pending is not None and pending.definitions - {definition}:
+        return "its key was of another type for a while"
+    return None
+
+
+def plan_delta(
+    before: TableStates, now: TableStates, pending: Mapping[int, PendingKeys], definitions: Mapping[int, int]
+) -> DeltaPlan:
+    """Plan a delta between two states; `definitions` gives the key definition of each table with a usable key."""
+    change = find_schema_change(before, now)
+    if change is not None:
+        return DeltaPlan((), change)
+    planned: list[PlannedTable] = []
+    for oid, state in now.tables.items():
+        if oid not in definitions:
+            continue
+        keys = pending.get(oid)
+        reason = find_whole_reason(before.tables[oid], state, keys, definitions[oid])
+        if reason is not None:
+            planned.append(PlannedTable(oid, TableMode.WHOLE, reason=reason))
+        elif keys is not None and keys.key_count:
+            planned.append(PlannedTable(oid, TableMode.DELTA, key_count=keys.key_count))
+    return DeltaPlan(tuple(planned))
