@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from collections.abc import Iterator
 from typing import Final
 
 import httpx
@@ -21,8 +23,9 @@ _SILENT: Final = (
 def explain_failure(name: str, error: httpx.HTTPError) -> PeerError:
     """Return what it means that no whole answer came; `name` is the node's, for people."""
     text = describe(error)
-    if (tls := _tls_error(error)) is not None:
-        return PeerRefusedUs(f"{name}: TLS failed: {getattr(tls, 'verify_message', '') or tls.reason or tls}")
+    for tls in _chain(error):
+        if isinstance(tls, ssl.SSLError):
+            return PeerRefusedUs(f"{name}: TLS failed: {getattr(tls, 'verify_message', '') or tls.reason or tls}")
     if isinstance(error, httpx.TimeoutException):
         return PeerUnreachable(f"{name}: timeout ({type(error).__name__})")
     if isinstance(error, _SILENT) or "disconnected" in text:
@@ -47,7 +50,10 @@ def explain_refusal(name: str, response: httpx.Response) -> PeerError:
 
 
 def describe(error: Exception) -> str:
-    """Return the error's text, or its name where it has none."""
+    """Return what the operating system said, else the error's text, else its name."""
+    for behind in _chain(error):
+        if isinstance(behind, OSError) and behind.errno is not None:
+            return os.strerror(behind.errno) if behind.errno > 0 else str(behind.strerror)
     return str(error) or type(error).__name__
 
 
@@ -62,12 +68,10 @@ def _problem(response: httpx.Response) -> dict[str, str]:
     return {key: value for key, value in problem.items() if isinstance(value, str)} if isinstance(problem, dict) else {}
 
 
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    """Return the TLS error that lies behind another; the layers between keep it as cause or context."""
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and what lies behind it; the layers between keep it as cause or context."""
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
-        if isinstance(error, ssl.SSLError):
-            return error
+        yield error
         seen.add(id(error))
         error = error.__cause__ or error.__context__
-    return None
