@@ -1,0 +1,72 @@
+"""Bytes that a producer writes straight into an HTTP answer, with back-pressure and without a copy in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+BUFFER_BYTES: Final = 256 * 1024
+
+Sink = Callable[[bytes], Awaitable[None]]
+Producer = Callable[[Sink], Awaitable[None]]
+
+
+class ByteStream(Response):
+    """An answer written by a producer.
+
+    The status goes out with the first bytes, so an error before them is a problem with its own status; an error after
+    them breaks the stream, which the reader sees. A reader that leaves ends the producer.
+    """
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"Cache-Control": "no-store"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the producer until it ends or the reader leaves."""
+        work = asyncio.create_task(self._produce(send))
+        gone = asyncio.create_task(_wait_for_disconnect(receive))
+        try:
+            await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (work, gone):
+                if not task.done():
+                    task.cancel()
+            await asyncio.wait([work, gone])
+        if not work.cancelled():
+            work.result()
+
+    async def _produce(self, send: Send) -> None:
+        pending = bytearray()
+        has_begun = False
+
+        async def begin() -> None:
+            nonlocal has_begun
+            if not has_begun:
+                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+                has_begun = True
+
+        async def sink(chunk: bytes) -> None:
+            nonlocal pending
+            pending += chunk
+            if len(pending) >= BUFFER_BYTES:
+                body, pending = bytes(pending), bytearray()
+                await begin()
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+
+        await self._producer(sink)
+        await begin()
+        await send({"type": "http.response.body", "body": bytes(pending), "more_body": False})
+
+
+async def _wait_for_disconnect(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
