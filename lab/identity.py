@@ -47,6 +47,7 @@ REAL_NOBODY: Final = Identity(
         f"--reuid={NOBODY}",
         f"--regid={NOBODY}",
         "--clear-groups",
+        "--securebits=+no_setuid_fixup",  # or else access(2) forgets the capability, and initdb asks it
         "--inh-caps=+dac_override",
         "--ambient-caps=+dac_override",
         "--",

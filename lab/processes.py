@@ -30,16 +30,15 @@ def children_of(pid: int) -> list[int]:
 
 
 def servers_of(data: Path) -> list[int]:
-    """Return the processes that were started with ``-D data`` and still run."""
-    words = b"\0-D\0" + os.fsencode(data) + b"\0"
+    """Return the processes that were started with ``-D data`` or ``--config data`` and still run."""
+    place = b"\0" + os.fsencode(data) + b"\0"
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                if (
-                    words in Path("/proc", entry.name, "cmdline").read_bytes()
-                    and start_time(int(entry.name)) is not None
-                ):
+                line = Path("/proc", entry.name, "cmdline").read_bytes()
+                is_one = b"\0-D" + place in line or b"\0--config" + place in line
+                if is_one and start_time(int(entry.name)) is not None:
                     found.append(int(entry.name))
     return found
 

@@ -1,6 +1,7 @@
-"""The last one to leave: a small process that ends the clusters of a process that died without doing so, even killed.
+"""The last one to leave: a small process that ends the servers of a process that died without doing so, even killed.
 
-It kills the servers of the data directories that it watches, and removes what they leave: shared memory and the folder.
+It kills the servers of the data directories (and the services of the ``node.toml`` files) that it watches, the last one
+first, and removes what they leave: shared memory and the folder.
 Started once for each process that owns clusters, in a session of its own (Ctrl-C does not reach it). It is told on its
 standard input what to watch, one JSON object a line, and acts when its owner has ended: by the kernel's word (pidfd),
 or by the end of its input.
@@ -30,8 +31,9 @@ _owner_pid = 0
 
 
 def watch(data: Path, folder: Path) -> None:
-    """Hand a data directory over for the case of our death, with the folder to remove afterwards.
+    """Hand a data directory, a ``node.toml`` or a mere folder over for the case of our death.
 
+    ``folder`` is removed then, after what runs on ``data`` was killed, and after all that was handed over later.
     ``KEEP_CLUSTERS=1`` in the environment keeps folders, for a look at what a server has written.
     """
     _tell({"data": str(data), "folder": str(folder)})
@@ -47,7 +49,7 @@ def end(data: Path, folder: Path) -> None:
     while servers := processes.servers_of(data):
         for pid in servers:
             processes.kill_family(pid)
-    with contextlib.suppress(FileNotFoundError, IndexError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, IndexError):
         # line 7 of the lock file: key and identifier of the System V segment that guards the data directory
         segment = (data / "postmaster.pid").read_text().splitlines()[6].split()[1]
         subprocess.run(["ipcrm", "-m", segment], stderr=subprocess.DEVNULL, check=False)
@@ -99,7 +101,7 @@ def main(owner_pid: int) -> None:
                 watched[message["data"]] = message["folder"]
         if not chunk:
             break
-    for data, folder in watched.items():
+    for data, folder in reversed(watched.items()):
         try:
             end(Path(data), Path(folder))
         except TimeoutError as error:
