@@ -1,1 +1,35 @@
 """The routes for people under /v1, and the probes. No decision is made here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fastapi import APIRouter
+
+from services.standby_controller.api import configuration, events, heartbeats, probes, status, syncs, tokens
+from shared.http.application import Application, new_application
+
+TITLE: Final = "Warmstandby controller"
+DESCRIPTION: Final = "Follows the active node of a pair: status, syncs, history and settings, for people and programs."
+TAGS: Final = {
+    "people": "For administrators and their programs, with an API token.",
+    "probes": "For load balancers and monitors, without a credential.",
+}
+
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    status.router,
+    syncs.router,
+    heartbeats.router,
+    events.router,
+    configuration.router,
+    tokens.router,
+    probes.router,
+)
+
+
+def new_app(*, docs: bool) -> Application:
+    """Return the application with all routes; it answers once it is given its parts."""
+    app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
+    for router in ROUTERS:
+        app.include_router(router)
+    return app

@@ -79,7 +79,7 @@ class ConfigAnswer(Answer):
 
 @router.get(
     "",
-    operation_id="get_config",
+    operation_id="getConfig",
     summary="Show the pair's configuration",
     response_model=ConfigAnswer,
     responses={200: {"headers": _ETAG}, **problem_responses(*ACCESS_ERRORS)},
@@ -91,7 +91,7 @@ async def get_config(response: Response, parts: PartsOf, _: Viewer) -> ConfigAns
 
 @router.put(
     "",
-    operation_id="replace_config",
+    operation_id="replaceConfig",
     summary="Replace the pair's configuration",
     response_model=ConfigAnswer,
     responses={200: {"headers": _ETAG}, **problem_responses(*_CHANGE_ERRORS)},
@@ -106,7 +106,7 @@ async def replace_config(
 
 @router.patch(
     "",
-    operation_id="change_config",
+    operation_id="changeConfig",
     summary="Change parts of the pair's configuration",
     response_model=ConfigAnswer,
     responses={200: {"headers": _ETAG}, **problem_responses(*_CHANGE_ERRORS)},

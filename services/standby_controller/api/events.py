@@ -47,7 +47,7 @@ class EventAnswer(Answer):
 
 @router.get(
     "",
-    operation_id="list_events",
+    operation_id="listEvents",
     summary="List events, newest first, or those after one, oldest first",
     response_model=ListAnswer[EventAnswer],
     responses=problem_responses(*ACCESS_ERRORS, CursorInvalid),

@@ -58,7 +58,7 @@ class HeartbeatAnswer(Answer):
 
 @router.get(
     "",
-    operation_id="list_heartbeats",
+    operation_id="listHeartbeats",
     summary="List looks at the peers, newest first",
     response_model=ListAnswer[HeartbeatAnswer],
     responses=problem_responses(*ACCESS_ERRORS, CursorInvalid),

@@ -26,7 +26,7 @@ router: Final = APIRouter(prefix="/v1", tags=["people"])
 
 @router.get(
     "/status",
-    operation_id="get_status",
+    operation_id="getStatus",
     summary="Show the pair: protected or not, both nodes, age of the data, syncs, advisories",
     response_model=StatusAnswer,
     responses=problem_responses(*ACCESS_ERRORS),
@@ -57,7 +57,7 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
 
 @router.get(
     "/components",
-    operation_id="list_components",
+    operation_id="listComponents",
     summary="List the replicated components of this node",
     response_model=ListAnswer[ComponentAnswer],
     responses=problem_responses(*ACCESS_ERRORS),

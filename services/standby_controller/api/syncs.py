@@ -42,7 +42,7 @@ _LOCATION: Final = {"Location": {"description": "Address of the sync.", "schema"
 
 @router.post(
     "",
-    operation_id="start_sync",
+    operation_id="startSync",
     summary="Start a sync now",
     status_code=202,
     response_model=SyncAnswer,
@@ -73,7 +73,7 @@ async def start_sync(
 
 @router.get(
     "",
-    operation_id="list_syncs",
+    operation_id="listSyncs",
     summary="List syncs, newest first",
     response_model=ListAnswer[SyncAnswer],
     responses={
@@ -107,7 +107,7 @@ async def list_syncs(
 
 @router.get(
     "/{sync_id}",
-    operation_id="get_sync",
+    operation_id="getSync",
     summary="Show one sync, with live progress while it runs",
     response_model=SyncAnswer,
     responses=problem_responses(*ACCESS_ERRORS, NotFound),
@@ -119,7 +119,7 @@ async def get_sync(parts: PartsOf, _: Viewer, sync_id: SyncId) -> SyncAnswer:
 
 @router.post(
     "/{sync_id}/cancel",
-    operation_id="cancel_sync",
+    operation_id="cancelSync",
     summary="Cancel a running sync",
     status_code=202,
     response_model=SyncAnswer,

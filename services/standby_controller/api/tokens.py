@@ -60,7 +60,7 @@ class NewToken(Demand):
 
 @router.get(
     "",
-    operation_id="list_tokens",
+    operation_id="listTokens",
     summary="List API tokens by name",
     response_model=ListAnswer[TokenAnswer],
     responses=problem_responses(*ACCESS_ERRORS, CursorInvalid),
@@ -75,7 +75,7 @@ async def list_tokens(
 
 @router.post(
     "",
-    operation_id="create_token",
+    operation_id="createToken",
     summary="Make an API token",
     status_code=201,
     response_model=NewTokenAnswer,
@@ -92,7 +92,7 @@ async def create_token(parts: PartsOf, caller: Admin, demand: NewToken) -> NewTo
 
 @router.delete(
     "/{token_id}",
-    operation_id="delete_token",
+    operation_id="deleteToken",
     summary="Delete an API token",
     status_code=204,
     responses=problem_responses(*ACCESS_ERRORS, NotFound),
