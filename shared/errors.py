@@ -225,14 +225,6 @@ class GuardClosed(RoleError):
     default_hint = "The node is or was promoted. Look at its state with GET /v1/status."
 
 
-class ProbeFailed(RoleError):
-    """The probe did not pass."""
-
-    code = "probe_failed"
-    status = 503
-    default_hint = "This is the answer for load balancers and monitors; GET /v1/status says more."
-
-
 # Replication ---------------------------------------------------------------------------------------------------------
 
 
