@@ -1,0 +1,129 @@
+"""What people do with a node through the controller's API, as a program of theirs would: plain HTTP and JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+
+Json = dict[str, Any]
+
+POLL_SECONDS: Final = 0.1
+RUNNING: Final = "running"
+
+
+class ApiError(Exception):
+    """The API refused, or did not answer."""
+
+    def __init__(self, text: str, *, status: int | None = None, code: str | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+
+
+class SyncFailed(Exception):
+    """A sync ended without success."""
+
+    def __init__(self, sync: Json, text: str) -> None:
+        super().__init__(text)
+        self.sync = sync
+
+
+class PeopleApi:
+    """The API of one controller, with a token."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+
+    async def get(self, path: str) -> Json:
+        """Read a resource; raises ApiError."""
+        return await self._ask("GET", path)
+
+    async def start_sync(self, *, patience_seconds: float = 0.0) -> Json:
+        """Start a sync and return it.
+
+        A node that has only just started may say 503, or 409 about its peer: so long it is asked again.
+        """
+        deadline = time.monotonic() + patience_seconds
+        while True:
+            try:
+                return await self._ask("POST", "/v1/syncs")
+            except ApiError as error:
+                is_early = error.status in (None, 409, 503) and error.code != "sync_running"
+                if not is_early or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def read_sync(self, sync_id: str) -> Json:
+        """Read a sync; raises ApiError."""
+        return await self._ask("GET", f"/v1/syncs/{sync_id}")
+
+    async def follow_sync(self, sync_id: str, look: Callable[[Json], None] | None = None) -> Json:
+        """Read a sync until it has ended, show it to `look` each time, and return how it ended."""
+        while True:
+            sync = await self.read_sync(sync_id)
+            if look is not None:
+                look(sync)
+            if sync["result"] != RUNNING:
+                return sync
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _ask(self, method: str, path: str, **options: Any) -> Json:
+        answer: Json = (await self._send(method, path, **options)).json()
+        return answer
+
+    async def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            response = await self._http.request(method, path, **options)
+        except httpx.HTTPError as error:
+            raise ApiError(f"{method} {self._http.base_url}{path}: {str(error) or type(error).__name__}") from error
+        if response.is_error:
+            raise _refusal(method, path, response)
+        return response
+
+
+@asynccontextmanager
+async def open_api(url: str, token: str) -> AsyncIterator[PeopleApi]:
+    """Open the API of a controller for the time of a block."""
+    async with httpx.AsyncClient(base_url=url, headers=_credential(token), timeout=20.0, trust_env=False) as http:
+        yield PeopleApi(http)
+
+
+def change_config(url: str, token: str, patch: Json) -> None:
+    """Change values of the pair's configuration; raises ApiError."""
+    path = "/v1/config"
+    with httpx.Client(base_url=url, headers=_credential(token), timeout=20.0, trust_env=False) as http:
+        try:
+            present = http.get(path)
+            if present.is_success:
+                headers = {"If-Match": present.headers["ETag"], "Content-Type": "application/merge-patch+json"}
+                present = http.patch(path, json=patch, headers=headers)
+        except httpx.HTTPError as error:
+            raise ApiError(f"{url}{path}: {str(error) or type(error).__name__}") from error
+    if present.is_error:
+        raise _refusal("PATCH", path, present)
+
+
+def explain_sync(sync: Json) -> str:
+    """Say in a line how a sync ended."""
+    failure = sync.get("failure") or {}
+    why = f": {failure['code']}: {failure['detail']} {failure['hint']}" if failure else ""
+    return f"sync {sync['id']} {sync['result']}{why}"
+
+
+def _credential(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _refusal(method: str, path: str, response: httpx.Response) -> ApiError:
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    code = problem.get("code")
+    text = f"{method} {path}: {response.status_code} {code or ''} {problem.get('detail') or response.text[:300]}"
+    return ApiError(text, status=response.status_code, code=code)
