@@ -1,0 +1,134 @@
+"""What an administrator is told: each advisory by the one fact that raises it, and none on a healthy pair."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from services.standby_controller.policy.advice import (
+    ComponentSight,
+    PeerSight,
+    Situation,
+    advise,
+    data_age_limit_seconds,
+    reasons_not_protected,
+    summarise,
+)
+from services.standby_controller.policy.clock_offset import ClockOffset
+from shared.node.model import State
+
+OWN = PeerSight("b", is_own=True, is_lost=False, state=State.STANDBY, silent_seconds=0.1, is_database_healthy=True)
+PEER = PeerSight("a", is_own=False, is_lost=False, state=State.ACTIVE, silent_seconds=0.1, is_database_healthy=True)
+COMPONENT = ComponentSight("shop", data_age_seconds=60.0)
+HEALTHY = Situation(
+    own=OWN,
+    peers=(PEER,),
+    components=(COMPONENT,),
+    interval_seconds=3600,
+    is_schedule_enabled=True,
+    offset_warning_seconds=1.0,
+)
+SILENT = replace(PEER, state=None, is_lost=True, silent_seconds=200.0)
+
+
+def _with_component(**changes: object) -> Situation:
+    return replace(HEALTHY, components=(replace(COMPONENT, **changes),))  # type: ignore[arg-type]
+
+
+def _with_peer(**changes: object) -> Situation:
+    return replace(HEALTHY, peers=(replace(PEER, **changes),))  # type: ignore[arg-type]
+
+
+def test_a_healthy_pair_needs_no_advice() -> None:
+    """Advice that is always there is never read."""
+    assert advise(HEALTHY) == ()
+
+
+@pytest.mark.parametrize(
+    ("situation", "code"),
+    [
+        (replace(HEALTHY, own=replace(OWN, state=None)), "own_agent_silent"),
+        (replace(HEALTHY, peers=(SILENT,)), "peer_silent"),
+        (_with_peer(state=None, is_refusing=True), "peer_refused_us"),
+        (_with_peer(is_database_healthy=False), "database_down"),
+        (_with_peer(broken_captures=("shop",)), "capture_broken"),
+        (_with_peer(offset=ClockOffset(1.5, 1.6)), "clock_skew"),
+        (_with_peer(offset=ClockOffset(-1.6, -1.5)), "clock_skew"),
+        (_with_peer(state=State.WAITING), "no_active_node"),
+        (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE)), "two_active_nodes"),
+        (_with_component(data_age_seconds=None), "never_seeded"),
+        (_with_component(data_age_seconds=7201.0), "data_old"),
+        (_with_component(unkept_count=3), "tables_not_kept"),
+        (_with_component(drift_count=1), "schema_drift"),
+        (replace(HEALTHY, is_schedule_enabled=False), "schedule_off"),
+        (replace(HEALTHY, sync_failures_in_a_row=1), "sync_failing"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_fact_raises_its_advisory(situation: Situation, code: str) -> None:
+    """One fact, one advisory, with words and a way out."""
+    found = advise(situation)
+    assert [advisory.code for advisory in found] == [code]
+    assert found[0].text
+    assert found[0].hint
+
+
+@pytest.mark.parametrize(
+    "situation",
+    [
+        _with_peer(offset=ClockOffset(-0.5, 4.0)),  # a wide interval is a slow network, not a wrong clock
+        _with_component(data_age_seconds=7200.0),
+        replace(HEALTHY, peers=(replace(PEER, state=None, silent_seconds=4.0),)),  # not lost yet
+    ],
+)
+def test_below_a_limit_nothing_is_said(situation: Situation) -> None:
+    """The limits themselves are still fine."""
+    assert advise(situation) == ()
+
+
+def test_the_most_important_comes_first() -> None:
+    """People read the first line."""
+    situation = replace(_with_component(unkept_count=1, data_age_seconds=1e6), is_schedule_enabled=False)
+    assert [advisory.weight.value for advisory in advise(situation)] == ["critical", "warning", "warning"]
+
+
+def test_this_release_never_says_protected() -> None:
+    """It cannot take over yet, and must not be believed to."""
+    assert [reason.code for reason in reasons_not_protected(HEALTHY)] == ["takeover_unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("situation", "code"),
+    [
+        (_with_component(data_age_seconds=None), "never_synced"),
+        (_with_component(data_age_seconds=1e6), "data_too_old"),
+        (replace(HEALTHY, own=replace(OWN, state=None)), "own_agent_silent"),
+        (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE), peers=(SILENT,)), "no_standby"),
+    ],
+)
+def test_each_gap_in_the_protection_has_a_reason(situation: Situation, code: str) -> None:
+    """All reasons are given, not only the first."""
+    assert code in [reason.code for reason in reasons_not_protected(situation)]
+
+
+@pytest.mark.parametrize(("interval", "limit"), [(5, 7200.0), (3600, 7200.0), (7200, 14400.0)])
+def test_data_is_old_after_two_intervals(interval: float, limit: float) -> None:
+    """But never sooner than two hours."""
+    assert data_age_limit_seconds(interval) == limit
+
+
+@pytest.mark.parametrize(
+    ("situation", "words"),
+    [
+        (HEALTHY, "last 60 s of changes"),
+        (_with_component(data_age_seconds=37 * 60.0), "last 37 min of changes"),
+        (_with_component(data_age_seconds=None), "Nothing was copied yet of shop"),
+        (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE), peers=(SILENT,)), "no standby answers"),
+        (replace(HEALTHY, own=replace(OWN, state=None)), "nothing can be said"),
+        (replace(HEALTHY, own=replace(OWN, state=State.FENCED)), "holds no copy"),
+    ],
+)
+def test_the_summary_says_what_a_loss_would_cost(situation: Situation, words: str) -> None:
+    """In one sentence for people."""
+    assert words in summarise(situation)

@@ -1,0 +1,92 @@
+"""The pair's configuration: what is allowed, and how a part of it is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document
+from shared.errors import ConfigRefused
+
+
+@pytest.mark.parametrize(
+    ("target", "patch", "expected"),
+    [
+        # The examples of RFC 7396, appendix A.
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_patch_is_merged_as_the_standard_says(target: Any, patch: Any, expected: Any) -> None:
+    """JSON merge patch."""
+    assert merge_patch(target, patch) == expected
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(json_values, json_values)
+def test_a_patch_twice_is_a_patch_once(target: Any, patch: Any) -> None:
+    """A change that is sent again changes nothing, and never alters its arguments."""
+    once = merge_patch(target, patch)
+    assert merge_patch(once, patch) == once
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"sync": {"interval_seconds": 60}}, "accept_short_interval"),
+        ({"sync": {"interval_seconds": 0, "accept_short_interval": True}}, "sync.interval_seconds"),
+        ({"sync": {"interval_seconds": "3600"}}, "sync.interval_seconds"),
+        ({"sync": {"interval_seconds": True}}, "sync.interval_seconds"),
+        ({"sync": {"intervall": 1}}, "sync.intervall"),
+        ({"history": {"sync_days": 0}}, "history.sync_days"),
+        ({"surprise": 1}, "surprise"),
+        ([], "document"),
+    ],
+)
+def test_a_bad_value_is_refused_by_name(value: Any, named: str) -> None:
+    """The message names the key, so that people find it."""
+    with pytest.raises(ConfigRefused, match=named):
+        parse_document(value)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"sync": {"interval_seconds": 3600}},
+        {"sync": {"interval_seconds": 2, "accept_short_interval": True}},
+        {"sync": {"enabled": False}},
+    ],
+)
+def test_a_good_value_survives_writing_and_reading(value: Any) -> None:
+    """What is stored leaves defaults out, so that a later release may change them."""
+    document = parse_document(value)
+    assert parse_document(document.model_dump(mode="json", exclude_defaults=True)) == document
+    assert parse_document(document.model_dump(mode="json")) == document
+
+
+def test_the_default_interval_is_an_hour() -> None:
+    """The users asked for it."""
+    assert PairDocument().sync.interval_seconds == 3600
