@@ -26,12 +26,13 @@ KEEP_ALIVE_SECONDS: Final = 75  # longer than any client of ours keeps a connect
 
 
 class HttpServer:
-    """Serves on a bound socket; `address` is where, with the real port."""
+    """Serves on a bound socket; `address` is its URL with the real port, or the path of the unix socket."""
 
     def __init__(self, app: ASGIApp, bound: socket.socket, certificate: ServerCertificate | None, path: Path | None):
         self._bound = bound
         self._certificate = certificate
         self._path = path
+        self.address = str(path) if path is not None else _url(bound, has_tls=certificate is not None)
         self._server = _QuietServer(
             uvicorn.Config(
                 app,
@@ -46,14 +47,6 @@ class HttpServer:
                 ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
             )
         )
-
-    @property
-    def address(self) -> str:
-        """Return the URL that callers use, or the path of the unix socket."""
-        if self._path is not None:
-            return str(self._path)
-        host, port = self._bound.getsockname()[:2]
-        return f"{'https' if self._certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def run(self) -> None:
         """Serve until cancelled; then let open requests end for a few seconds."""
@@ -79,15 +72,22 @@ class HttpServer:
             self._path.unlink(missing_ok=True)
 
 
-def tcp_server(app: ASGIApp, listen: ListenSettings, section: str) -> HttpServer:
+def tcp_server(
+    app: ASGIApp, listen: ListenSettings, section: str, *, certificate: ServerCertificate | None = None
+) -> HttpServer:
     """Return a server on the network as [section] says; raise PlaintextRefused or ConfigurationError."""
-    certificate = ServerCertificate.of(listen, section)
+    certificate = certificate or ServerCertificate.of(listen, section)
     return HttpServer(app, bind_tcp(listen, section), certificate, None)
 
 
 def unix_server(app: ASGIApp, path: Path) -> HttpServer:
     """Return a server on a unix socket; raise ConfigurationError."""
     return HttpServer(app, bind_unix(path), None, path)
+
+
+def _url(bound: socket.socket, *, has_tls: bool) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"{'https' if has_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class _QuietServer(uvicorn.Server):
