@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from services.commands import COMMANDS
 from shared.process import run_service
 from shared.version import VERSION
 
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     document.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     document.add_argument("--folder", type=Path, default=Path("openapi"), help="where they lie (default: openapi)")
     document.set_defaults(command=_write_documents)
+    for module in COMMANDS:
+        importlib.import_module(f"services.commands.{module}").add_command(commands)
     return parser
 
 

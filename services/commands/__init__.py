@@ -1,0 +1,8 @@
+"""Commands for administrators on a node: each module adds one to `warmstandby`. The services are not here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+COMMANDS: Final = ("token", "status", "sync")
+"""Modules of this package; each has `add_command(commands)`."""

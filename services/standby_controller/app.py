@@ -1,0 +1,59 @@
+"""The composition root: the parts, how data is copied, the API and the loops, run as siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from services.standby_controller.api import new_app
+from services.standby_controller.api.parts import give_parts
+from services.standby_controller.apply.component import clear_orphans, sync_component
+from services.standby_controller.assembly import Copying, assemble
+from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.progress import Progress
+from services.standby_controller.source import Source
+from services.standby_controller.sync import CopyComponent
+from shared.clock import SystemClock
+from shared.http.server import tcp_server
+from shared.lifecycle import Sibling, run_siblings
+from shared.node.client import NodeClient
+from shared.node.model import Envelope
+from shared.settings import ComponentSettings, Settings
+
+
+async def serve(settings: Settings) -> None:
+    """Run the controller until it is told to stop; raise ConfigurationError for what cannot work."""
+    async with assemble(settings, copying_of(settings), SystemClock()) as controller:
+        app = new_app(docs=settings.controller.docs)
+        give_parts(app, controller.parts)
+        server = tcp_server(app, settings.controller, "controller")
+        await run_siblings([*controller.loops, Sibling("api", server.run)])
+
+
+def openapi_document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return new_app(docs=True).openapi()
+
+
+def copying_of(settings: Settings) -> Copying:
+    """Return how this node copies data."""
+
+    def from_nodes(exports: Mapping[str, NodeClient]) -> CopyComponent:
+        async def copy_component(
+            component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+        ) -> ComponentOutcome:
+            return await sync_component(
+                component,
+                settings=settings,
+                client=exports[source.node_id],
+                term=source.term,
+                envelope=envelope,
+                progress=progress,
+            )
+
+        return copy_component
+
+    async def clear() -> None:
+        await clear_orphans(settings)
+
+    return Copying(from_nodes, clear)
