@@ -7,7 +7,8 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -62,7 +63,7 @@ class WorkloadReport:
 
 
 class Workload:
-    """Writers over one database: `run` once, ask `report` at any time.
+    """Writers over one database: `run` once, ask `report` and `hold` at any time.
 
     What a writer's n-th transaction chooses depends on the seed, the writer and n alone. The first round of each writer
     runs every kind of transaction once; after that the weights decide.
@@ -90,6 +91,11 @@ class Workload:
         self._rows_written = 0
         self._started_at: float | None = None
         self._seconds: float | None = None
+        self._busy = 0
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+        self._is_quiet = asyncio.Event()
+        self._is_quiet.set()
 
     async def run(self, stop: asyncio.Event) -> WorkloadReport:
         """Write until `stop` is set; raise WorkloadError when a transaction fails for a reason of its own."""
@@ -119,6 +125,16 @@ class Workload:
             seconds=seconds,
         )
 
+    @asynccontextmanager
+    async def hold(self) -> AsyncIterator[None]:
+        """Keep all writers between two of their transactions for the time of a block."""
+        self._may_write.clear()
+        try:
+            await self._is_quiet.wait()
+            yield
+        finally:
+            self._may_write.set()
+
     async def _write(self, writer: int, stop: asyncio.Event) -> None:
         connection = await asyncpg.connect(self._dsn, server_settings={"application_name": f"sample writer {writer}"})
         try:
@@ -128,6 +144,8 @@ class Workload:
             for number in itertools.count():
                 if not await self._is_turn(writer, number, stop):
                     return
+                while not self._may_write.is_set():  # again, because the next block may have begun before we woke
+                    await self._may_write.wait()
                 kind = next(kinds)
                 dice = Dice(random=random.Random(f"{self._seed}/{writer}/{number}"), **limits)
                 try:
@@ -154,6 +172,16 @@ class Workload:
         return False
 
     async def _perform(self, connection: Connection, kind: Kind, dice: Dice, name: str) -> None:
+        self._busy += 1
+        self._is_quiet.clear()
+        try:
+            await self._transact(connection, kind, dice, name)
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._is_quiet.set()
+
+    async def _transact(self, connection: Connection, kind: Kind, dice: Dice, name: str) -> None:
         _, act = TRANSACTIONS[kind]
         if kind is Kind.TWO_PHASE_CREDITS:
             rows = await commit_in_two_phases(connection, dice, act, name)
