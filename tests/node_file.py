@@ -1,8 +1,7 @@
-"""Settings of a node for tests: as a value, and as the text of a node.toml."""
+"""Settings of a node for tests: as what its node.toml holds, and as a value."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 from shared.settings import Settings
@@ -49,20 +48,3 @@ def node_content(node_id: str = "one", **sections: dict[str, Any]) -> dict[str, 
 def node_settings(node_id: str = "one", **sections: dict[str, Any]) -> Settings:
     """Return the settings of that node."""
     return Settings.model_validate(node_content(node_id, **sections))
-
-
-def write_node_toml(path: Path, content: dict[str, Any]) -> Path:
-    """Write the content as TOML and return the path."""
-    lines: list[str] = []
-    for section, values in content.items():
-        for row in values if isinstance(values, list) else [values]:
-            lines.append(f"[[{section}]]" if isinstance(values, list) else f"[{section}]")
-            lines += [f"{key} = {_as_toml(value)}" for key, value in row.items()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
-
-
-def _as_toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int | float) else f"'{value}'"

@@ -155,6 +155,8 @@ class Node:
             )
             if start is not Start.UNKNOWN or decision.state is not State.ACTIVE:
                 self._start = Start.JUDGED
+            if start is Start.RESTART and self.is_active:
+                log.info("serving goes on after a restart of the agent", extra={"state": self.state.value})
 
     def _judge_start(self, postmaster_started_at: datetime | None) -> Start:
         """Tell a restart of the agent alone from a boot: by the kernel's boot and the postmaster's start."""

@@ -100,6 +100,12 @@ class RecordFile:
         except OSError as error:
             raise RecordUnwritable(f"{self._path}: {error.strerror}") from error
 
+    def close(self) -> None:
+        """Give the folder back; repeatable."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def _take_folder(self) -> None:
         if self._lock is not None:
             return

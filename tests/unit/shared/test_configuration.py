@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from lab.node_toml import Document, write_node_toml
 from shared.configuration import load_settings, secrets_of
 from shared.errors import ConfigurationError
-from tests.node_file import KEYS, node_content, write_node_toml
+from tests.node_file import KEYS, node_content
 
 SECRET = "geheim-geheim-geheim-geheim"
 
@@ -23,7 +24,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write(folder: Path, **sections: dict[str, Any]) -> Path:
-    return write_node_toml(folder / "node.toml", node_content("one", **sections))
+    return write_document(folder, node_content("one", **sections))
+
+
+def write_document(folder: Path, document: Document) -> Path:
+    write_node_toml(folder / "node.toml", document)
+    return folder / "node.toml"
 
 
 def refusal(path: Path | None) -> ConfigurationError:
@@ -100,7 +106,7 @@ def test_a_missing_key_is_named(tmp_path: Path) -> None:
     content = node_content()
     del content["node"]["pair_id"]
     del content["components"][0]["database"]
-    path = write_node_toml(tmp_path / "node.toml", content)
+    path = write_document(tmp_path, content)
     assert refusal(path).detail.splitlines() == [
         f"{path}: [node] pair_id: is missing",
         f"{path}: [[components]] 1: database: is missing",

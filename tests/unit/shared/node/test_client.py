@@ -49,9 +49,11 @@ async def peer(answer: Answer, *, deadline_seconds: float = 3.0) -> AsyncIterato
     """A client of node `two`, whose agent answers everything with `answer`."""
     app = new_application("Title", "Text.", tags={})
     app.add_route("/{path:path}", answer, methods=["GET", "POST", "DELETE"])
-    async with running(tcp_server(app, AgentSettings(listen="127.0.0.1:0"), "agent")) as server:
-        async with client_of(server.address, deadline_seconds=deadline_seconds) as client:
-            yield client
+    async with (
+        running(tcp_server(app, AgentSettings(listen="127.0.0.1:0"), "agent")) as server,
+        client_of(server.address, deadline_seconds=deadline_seconds) as client,
+    ):
+        yield client
 
 
 def client_of(address: str, *, ca_file: Path | None = None, deadline_seconds: float = 3.0) -> NodeClient:
@@ -308,7 +310,9 @@ async def test_a_certificate_of_another_authority_is_a_refusal_and_no_death(tmp_
 
 async def test_tls_towards_a_plain_port_is_a_refusal_and_no_death() -> None:
     app = new_application("Title", "Text.", tags={})
-    async with running(tcp_server(app, AgentSettings(listen="127.0.0.1:0"), "agent")) as server:
-        async with client_of(server.address.replace("http://", "https://")) as client:
-            with pytest.raises(PeerRefusedUs, match="TLS failed"):
-                await client.node()
+    async with (
+        running(tcp_server(app, AgentSettings(listen="127.0.0.1:0"), "agent")) as server,
+        client_of(server.address.replace("http://", "https://")) as client,
+    ):
+        with pytest.raises(PeerRefusedUs, match="TLS failed"):
+            await client.node()
