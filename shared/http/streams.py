@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 BUFFER_BYTES: Final = 256 * 1024
 
-Sink = Callable[[bytes], Awaitable[None]]
-Producer = Callable[[Sink], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
+Producer = Callable[[Sink], Coroutine[Any, Any, None]]
 
 
 class ByteStream(Response):

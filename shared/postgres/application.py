@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-import asyncpg
-
 from shared.postgres.queries import load_queries
+from shared.postgres.sessions import Session
 
 _QUERIES: Final = load_queries("shared.postgres", "application.sql")
-
-Session = asyncpg.Connection[asyncpg.Record]
 
 
 async def install_application_schema(session: Session) -> None:

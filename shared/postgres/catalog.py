@@ -6,15 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
-
 from shared.postgres.queries import load_queries, qualified
-from shared.replication.model import SequenceValue
+from shared.postgres.sessions import Session
+from shared.replication.model import DatabaseProperties, DatabaseSetting, Grant, SequenceValue, TableName
 
 _QUERIES: Final = load_queries("shared.postgres", "catalog.sql")
 _SEQUENCES_AT_A_TIME: Final = 500
-
-Session = asyncpg.Connection[asyncpg.Record]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +113,9 @@ async def list_sequences(session: Session) -> tuple[SequenceValue, ...]:
     raw: dict[int, tuple[int, bool]] = {}
     for start in range(0, len(unused), _SEQUENCES_AT_A_TIME):
         parts = [
-            _QUERIES["read_unused_sequences"].format(oid=row["oid"], sequence=qualified(row["schema_name"], row["name"]))
+            _QUERIES["read_unused_sequences"].format(
+                oid=row["oid"], sequence=qualified(row["schema_name"], row["name"])
+            )
             for row in unused[start : start + _SEQUENCES_AT_A_TIME]
         ]
         for value in await session.fetch("\nUNION ALL\n".join(parts)):
@@ -143,3 +142,22 @@ async def describe_server(session: Session) -> tuple[int, str, int]:
     row = await session.fetchrow(_QUERIES["describe_server"])
     assert row is not None
     return row["version"], row["encoding"], row["database_oid"]
+
+
+async def describe_database(session: Session) -> DatabaseProperties:
+    """Return what the database has besides its content."""
+    row = await session.fetchrow(_QUERIES["describe_database"])
+    assert row is not None
+    grants = await session.fetch(_QUERIES["list_database_grants"])
+    settings = await session.fetch(_QUERIES["list_database_settings"])
+    values = {name: value for name, value in row.items() if name != "has_grants"}
+    return DatabaseProperties(
+        **values,
+        grants=tuple(Grant(**grant) for grant in grants) if row["has_grants"] else None,
+        settings=tuple(DatabaseSetting(**setting) for setting in settings),
+    )
+
+
+async def list_populated_views(session: Session) -> tuple[TableName, ...]:
+    """Return the materialized views that hold rows, in the order they were made."""
+    return tuple(TableName(**row) for row in await session.fetch(_QUERIES["list_populated_views"]))

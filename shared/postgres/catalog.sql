@@ -158,3 +158,36 @@ SELECT current_setting('server_version_num')::int AS version,
        pg_encoding_to_char(d.encoding) AS encoding, d.oid AS database_oid
   FROM pg_database AS d
  WHERE d.datname = current_database();
+
+-- name: describe_database
+-- Return what the database has besides its content; the locale's column has another name since version 17.
+SELECT pg_get_userbyid(d.datdba)::text AS owner, d.datcollate::text AS collate, d.datctype::text AS ctype,
+       d.datlocprovider::text AS locale_provider,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
+       d.datconnlimit AS connection_limit, shobj_description(d.oid, 'pg_database') AS comment, d.datacl IS NOT NULL AS has_grants
+  FROM pg_database AS d
+ WHERE d.datname = current_database();
+
+-- name: list_database_grants
+-- Return who may do what with the database.
+SELECT CASE WHEN g.grantee = 0 THEN NULL ELSE pg_get_userbyid(g.grantee)::text END AS grantee,
+       g.privilege_type AS privilege, g.is_grantable
+  FROM pg_database AS d
+  CROSS JOIN LATERAL aclexplode(d.datacl) AS g
+ WHERE d.datname = current_database()
+ ORDER BY 1 NULLS FIRST, 2;
+
+-- name: list_database_settings
+-- Return the database's settings, for all roles and for single ones.
+SELECT CASE WHEN s.setrole = 0 THEN NULL ELSE pg_get_userbyid(s.setrole)::text END AS role, unnest(s.setconfig) AS assignment
+  FROM pg_db_role_setting AS s
+  JOIN pg_database AS d ON d.oid = s.setdatabase
+ WHERE d.datname = current_database();
+
+-- name: list_populated_views
+-- Return the materialized views that hold rows.
+SELECT n.nspname::text AS schema_name, c.relname::text AS name
+  FROM pg_class AS c
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+ WHERE c.relkind = 'm' AND c.relispopulated
+ ORDER BY c.oid;

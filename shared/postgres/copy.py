@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, Final
 
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 BUFFER_BYTES: Final = 256 * 1024
 _BUFFERS_IN_FLIGHT: Final = 4
@@ -44,7 +44,9 @@ class Pipe:
             await self._queue.put(chunk)
 
 
-async def pipe_copy(write: Callable[[Sink], Awaitable[object]], read: Callable[[AsyncIterator[bytes]], Awaitable[object]]) -> int:
+async def pipe_copy(
+    write: Callable[[Sink], Awaitable[object]], read: Callable[[AsyncIterator[bytes]], Awaitable[object]]
+) -> int:
     """Run a COPY out (`write(sink)`) into a COPY in (`read(chunks)`) and return the bytes moved.
 
     When one side fails the other is cancelled and the first error is raised; the caller closes both sessions then.

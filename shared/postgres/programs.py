@@ -43,7 +43,9 @@ async def find_program(name: str, *, bin_dir: Path | None, dsn: str, database: s
     if process.returncode != 0 or found is None:
         raise ProgramMissing(f"{path} does not run")
     if int(found[1]) < server_version // 10000:
-        raise ProgramMissing(f"{path} is of version {found[1].decode()}, the server of version {server_version // 10000}")
+        raise ProgramMissing(
+            f"{path} is of version {found[1].decode()}, the server of version {server_version // 10000}"
+        )
     return Program((path, f"--dbname={_without_password(dsn, database)}"), environment)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
@@ -22,6 +22,12 @@ from shared.errors import (
     TableLocked,
     WarmstandbyError,
 )
+
+if TYPE_CHECKING:
+    Session = asyncpg.Connection[asyncpg.Record]
+    Pool = asyncpg.Pool[asyncpg.Record]
+else:
+    Session, Pool = asyncpg.Connection, asyncpg.Pool
 
 PINNED: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -78,14 +84,14 @@ def translated(what: str) -> Iterator[None]:
     except asyncpg.LockNotAvailableError as error:
         raise TableLocked(f"{what}: {error}") from error
     except _UNREACHABLE as error:
-        raise DatabaseUnreachable(f"{what}: {error or type(error).__name__}") from error
+        raise DatabaseUnreachable(f"{what}: {str(error) or type(error).__name__}") from error
     except asyncpg.PostgresError as error:
         raise PostgresError(f"{what}: {error}") from error
 
 
 async def connect(
     dsn: str, *, database: str | None = None, lock_timeout_seconds: float = 0, connect_timeout_seconds: float = 10
-) -> asyncpg.Connection[asyncpg.Record]:
+) -> Session:
     """Open a session with pinned settings; the caller closes it.
 
     Raises DatabaseUnreachable, DatabaseMissing, LoginRefused.
@@ -107,7 +113,7 @@ async def connect(
 @asynccontextmanager
 async def open_session(
     dsn: str, *, database: str | None = None, lock_timeout_seconds: float = 0, connect_timeout_seconds: float = 10
-) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+) -> AsyncIterator[Session]:
     """Open a session with pinned settings for the time of a block; cancelling the block ends it at once."""
     connection = await connect(
         dsn,
@@ -121,7 +127,7 @@ async def open_session(
         await close(connection)
 
 
-async def close(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def close(connection: Session) -> None:
     """Close a session, politely where it is idle, by force where it is busy or does not answer."""
     try:
         if connection.is_closed():
@@ -135,7 +141,7 @@ async def close(connection: asyncpg.Connection[asyncpg.Record]) -> None:
 
 
 @asynccontextmanager
-async def open_pool(dsn: str, *, database: str | None = None, size: int = 5) -> AsyncIterator[asyncpg.Pool[asyncpg.Record]]:
+async def open_pool(dsn: str, *, database: str | None = None, size: int = 5) -> AsyncIterator[Pool]:
     """Open a pool of pinned sessions that connects on first use, so that it outlives a server that is away."""
     pool = asyncpg.create_pool(
         dsn, database=database, min_size=0, max_size=size, server_settings=dict(PINNED), timeout=10, command_timeout=60

@@ -63,6 +63,42 @@ class SequenceValue(Wire):
     is_called: bool
 
 
+class TableName(Wire):
+    """A table by its name."""
+
+    schema_name: str
+    name: str
+
+
+class Grant(Wire):
+    """A right on a database."""
+
+    grantee: str | None = Field(None, description="The role; none for PUBLIC.")
+    privilege: str
+    is_grantable: bool
+
+
+class DatabaseSetting(Wire):
+    """A setting of a database, for one role or for all."""
+
+    role: str | None = None
+    assignment: str = Field(description="name=value, as in pg_db_role_setting.")
+
+
+class DatabaseProperties(Wire):
+    """What a database has besides its content."""
+
+    owner: str
+    collate: str
+    ctype: str
+    locale_provider: str = Field(description="c (libc), i (ICU) or b (builtin).")
+    locale: str | None = None
+    connection_limit: int
+    comment: str | None = None
+    grants: tuple[Grant, ...] | None = Field(None, description="None where the rights were never changed.")
+    settings: tuple[DatabaseSetting, ...] = ()
+
+
 class OpenExport(Wire):
     """The standby asks for an export (`POST /components/{c}/exports`)."""
 
@@ -71,6 +107,7 @@ class OpenExport(Wire):
     term: int = Field(description="Epoch of the term the standby follows.")
     kind: SyncKind
     since: SyncPoint | None = Field(None, description="Where the copy stands; needed for a delta.")
+    whole: tuple[TableName, ...] = Field((), description="Tables that a delta must carry whole: a seed left them out.")
 
 
 class Manifest(Envelope):
@@ -86,9 +123,12 @@ class Manifest(Envelope):
     server_version: int = Field(description="As server_version_num.")
     tables: tuple[ExportedTable, ...]
     sequences: tuple[SequenceValue, ...]
+    populated_views: tuple[TableName, ...] = Field((), description="Materialized views that hold rows (seed).")
+    database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
     object_tokens: dict[str, str] = Field(
-        default_factory=dict, description="Tokens of functions, views and the like; a token that changed since the seed tells drift."
+        default_factory=dict,
+        description="Tokens of functions, views and the like; a token that changed since the seed tells drift.",
     )
     kept_lsn: str
 

@@ -1,0 +1,1 @@
+"""Captures what changes on the active node: slot, drain, spool."""

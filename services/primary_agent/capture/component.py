@@ -10,7 +10,7 @@ from typing import Final
 
 from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
 from services.primary_agent.capture.layout import PublishedColumn, lay_out
-from services.primary_agent.capture.source import PUBLICATION, Server, Session, Source
+from services.primary_agent.capture.source import PUBLICATION, Server, Source
 from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
@@ -18,6 +18,7 @@ from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Prob
 from shared.postgres.application import install_application_schema, set_application_guard
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
 from shared.postgres.queries import load_queries
+from shared.postgres.sessions import Session
 from shared.settings import ComponentSettings, Settings
 
 _GUARD: Final = load_queries("services.primary_agent.capture", "guard.sql")
@@ -111,7 +112,12 @@ class ComponentCapture:
         if self.facts.problem is None or self.facts.problem.code != problem.code:
             _log.warning(
                 "capture has a problem",
-                extra={"component": self.component.name, "code": error.code, "detail": error.detail, "hint": error.hint},
+                extra={
+                    "component": self.component.name,
+                    "code": error.code,
+                    "detail": error.detail,
+                    "hint": error.hint,
+                },
             )
         self.facts.problem = problem
 
@@ -174,10 +180,16 @@ class ComponentCapture:
 
     async def reconcile(self, application: Session, node: Session, capture: Capture, tables: Sequence[Table]) -> None:
         """Bring the publication to the tables with a usable key; snapshots count only past what was open meanwhile."""
-        wrong = [table for table in tables if table.publication_entry is not None and (table.is_filtered or not table.is_keyed)]
+        wrong = [
+            table
+            for table in tables
+            if table.publication_entry is not None and (table.is_filtered or not table.is_keyed)
+        ]
         await self.source.unpublish(application, wrong)
         gone = {table.oid for table in wrong}
-        missing = [table for table in tables if table.is_keyed and (table.publication_entry is None or table.oid in gone)]
+        missing = [
+            table for table in tables if table.is_keyed and (table.publication_entry is None or table.oid in gone)
+        ]
         self._refused = await self.source.publish(application, missing)
         if len(missing) > len(self._refused):
             await self.spool.set_ready_xid(node, capture, await self.source.assign_xid(application))
@@ -265,7 +277,7 @@ class ComponentCapture:
         if held > self.settings.capture.budget_bytes:
             self._is_given_up = True
             raise CaptureLost(
-                f"capture held {held} bytes, over [capture] budget_bytes; it was dropped to spare the application's disk",
+                f"capture held {held} bytes, over [capture] budget_bytes; dropped to spare the application's disk",
                 hint="The next sync seeds. Look for a standby that is away, or a transaction open for long.",
             )
 

@@ -21,14 +21,13 @@ from services.primary_agent.capture.spool import Capture, Spool
 from shared.errors import CaptureNotReady, ReplicationError
 from shared.postgres.copy import pipe_copy
 from shared.postgres.queries import load_queries, quote_literal
+from shared.postgres.sessions import Session
 
 _SOURCE: Final = load_queries("services.primary_agent.capture", "source.sql")
 _SPOOL: Final = load_queries("services.primary_agent.capture", "spool.sql")
 _STAGE: Final = "drain_stage"
 _IDLE_BYTES: Final = 16 * 2**20
 """Log of others is read again up to this much rather than recorded as read."""
-
-Session = asyncpg.Connection[asyncpg.Record]
 
 
 class CaptureLost(ReplicationError):
@@ -98,7 +97,9 @@ class Drainer:
                 return await self._drain(application, node, upto)
             except asyncpg.ObjectInUseError as error:
                 await self.source.end_slot_user(application)
-                raise CaptureNotReady(f"slot {self.source.slot_name} was held by an old session, which was ended") from error
+                raise CaptureNotReady(
+                    f"slot {self.source.slot_name} was held by an old session, which was ended"
+                ) from error
 
     async def _open(self) -> None:
         await self._close()
@@ -127,7 +128,9 @@ class Drainer:
             raise CaptureLost(f"the server has dropped log that slot {self.source.slot_name} needed")
         ahead = await self.source.distance(application, slot.confirmed_lsn, capture.drained_lsn)
         if ahead > 0:
-            raise CaptureLost(f"slot {self.source.slot_name} is past what was stored: the server was restored, or somebody read it")
+            raise CaptureLost(
+                f"slot {self.source.slot_name} is past what was stored: the server was restored, or somebody read it"
+            )
         if ahead < 0:
             await self.advance(application, capture.drained_lsn)
         wanted = upto or await self.source.read_flush_lsn(application)

@@ -40,7 +40,7 @@ class Relation:
 
 
 def define_key(key: Sequence[PublishedColumn]) -> int:
-    """Return a number for a key's names and types, so that old key bytes are never read as a new key (signed 64 bits)."""
+    """Return a number (signed 64 bits) for a key's names and types: old key bytes are never read as a new key."""
     text = "\0".join(f"{column.name}\0{column.type_oid}" for column in key)
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
 

@@ -44,7 +44,9 @@ class CaptureService:
         """Return a component's capture; raise NotFound."""
         found = self.components.get(name)
         if found is None:
-            raise NotFound(f"there is no component {name!r} on this node", hint="Its name must be in [[components]] of both nodes.")
+            raise NotFound(
+                f"there is no component {name!r} on this node", hint="Its name must be in [[components]] of both nodes."
+            )
         return found
 
     async def prepare(self) -> None:
@@ -67,8 +69,7 @@ class CaptureService:
         pause = self._settings.capture.interval_seconds
         try:
             while True:
-                if self._node.is_active:
-                    await self._tick(capture)
+                await self._tick(capture)
                 await asyncio.sleep(pause * _PINNED_FACTOR if capture.drainer.facts.is_pinned else pause)
         finally:
             await capture.drainer.close()
@@ -79,4 +80,5 @@ class CaptureService:
         except WarmstandbyError as error:
             capture.report(error)
             return
-        await capture.tick()
+        if self._node.is_active:
+            await capture.tick()

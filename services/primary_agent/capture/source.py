@@ -13,14 +13,12 @@ import asyncpg
 from shared.errors import RightsMissing, VersionUnsupported, WalLevelInsufficient
 from shared.postgres.catalog import Table
 from shared.postgres.queries import load_queries, qualified, quote_identifier
-from shared.postgres.sessions import open_session, translated
+from shared.postgres.sessions import Session, open_session, translated
 
 PUBLICATION: Final = "warmstandby"
 MINIMUM_VERSION: Final = 150000
 _QUERIES: Final = load_queries("services.primary_agent.capture", "source.sql")
 _TABLES_AT_A_TIME: Final = 200
-
-Session = asyncpg.Connection[asyncpg.Record]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,22 @@
-"""The spool in the node's own database: captures, subscribers, sync points, keys. Decodes and exports nothing itself."""
+"""The spool in the node's own database: captures, subscribers, sync points, keys. Decodes and exports nothing."""
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
-
-import asyncpg
+from typing import Any, Final
 
 from shared.postgres.queries import load_queries, quote_literal
-from shared.postgres.sessions import open_session, translated
+from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import SyncPoint
 from shared.replication.plan import PendingKeys, TableStates
 
 _QUERIES: Final = load_queries("services.primary_agent.capture", "spool.sql")
 
-Session = asyncpg.Connection[asyncpg.Record]
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Ships what a standby has not got, all at one snapshot."""

@@ -1,7 +1,7 @@
 """How an export is opened: snapshot first, then barrier, then an ordinary drain, then the sync point.
 
-Decoded is not visible and visible is not decoded, so the order matters (`replication.md`, Export): whatever is visible in
-the snapshot is decoded before the keys are counted, and visibility decides later what may be trimmed, never what is shipped.
+Decoded is not visible and visible is not decoded, so the order matters: whatever is visible in the snapshot is decoded
+before the keys are counted, and visibility decides later what may be trimmed, never what is shipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Final
 
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.drain import CaptureLost
-from services.primary_agent.capture.source import Session
 from services.primary_agent.capture.spool import Capture, KnownPoint
 from services.primary_agent.export.worker import TableExport
 from shared.clock import Clock
@@ -24,16 +23,27 @@ from shared.node.model import CaptureState, UnkeptTable
 from shared.postgres.catalog import (
     Table,
     count_large_objects,
+    describe_database,
     describe_server,
     list_columns,
     list_key_operators,
+    list_populated_views,
     list_sequences,
     list_tables,
     read_object_tokens,
     read_shape_tokens,
 )
 from shared.postgres.queries import load_queries
-from shared.replication.model import OpenExport, SequenceValue, SyncKind, SyncPoint, TableMode
+from shared.postgres.sessions import Session
+from shared.replication.model import (
+    DatabaseProperties,
+    OpenExport,
+    SequenceValue,
+    SyncKind,
+    SyncPoint,
+    TableMode,
+    TableName,
+)
 from shared.replication.plan import PlannedTable, TableState, TableStates, plan_delta
 
 _QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
@@ -57,6 +67,8 @@ class OpenedExport:
     lsn: str
     tables: tuple[TableExport, ...]
     sequences: tuple[SequenceValue, ...]
+    populated_views: tuple[TableName, ...]
+    database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
     object_tokens: Mapping[str, str]
 
@@ -74,7 +86,7 @@ class _Look:
 async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
     """Take a snapshot and fix what the export carries.
 
-    Raises CaptureNotReady, CursorUnknown, CursorTrimmed, SchemaChanged and what the databases refuse; holds nothing then.
+    Raises CaptureNotReady, CursorUnknown, CursorTrimmed, SchemaChanged, what the databases refuse; holds nothing then.
     """
     if request.kind is SyncKind.DELTA and request.since is None:
         raise RequestError("a delta needs `since`, the sync point that the copy stands at")
@@ -100,6 +112,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             assert request.since is not None
             since = await _find_since(component, node, capture, request.since)
             planned = await _plan(component, node, capture, since, states, look.tables)
+            planned = _add_whole(planned, look.tables, request.whole)
         else:
             planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
         tables = await _describe(leader, component, look.tables, planned)
@@ -120,6 +133,8 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             lsn=lsn,
             tables=tables,
             sequences=await list_sequences(leader),
+            populated_views=await list_populated_views(leader) if request.kind is SyncKind.SEED else (),
+            database=await describe_database(leader),
             unkept=await _list_unkept(component, leader, look.tables),
             object_tokens=await read_object_tokens(leader),
             stack=stack.pop_all(),
@@ -178,7 +193,9 @@ async def _find_since(component: ComponentCapture, node: Session, capture: Captu
     if since.capture_id != capture.capture_id:
         raise CursorUnknown("the standby's sync point belongs to another capture")
     if since.seq < capture.trimmed_seq:
-        raise CursorTrimmed(f"changes are kept since sync point {capture.trimmed_seq}, the standby stands at {since.seq}")
+        raise CursorTrimmed(
+            f"changes are kept since sync point {capture.trimmed_seq}, the standby stands at {since.seq}"
+        )
     found = await component.spool.find_point(node, capture, since)
     if found is None:
         raise CursorUnknown(f"this node did not make sync point {since.seq} (or was restored to a time before it)")
@@ -206,6 +223,14 @@ async def _plan(
     return list(plan.tables)
 
 
+def _add_whole(planned: list[PlannedTable], tables: Sequence[Table], whole: Sequence[TableName]) -> list[PlannedTable]:
+    """Ship tables whole that the standby asks for: its seed could not copy them."""
+    wanted = {(name.schema_name, name.name) for name in whole}
+    asked = {table.oid for table in tables if (table.schema_name, table.name) in wanted and table.holds_data}
+    kept = [item for item in planned if item.oid not in asked]
+    return [*kept, *(PlannedTable(oid, TableMode.WHOLE, reason="the seed left it out") for oid in sorted(asked))]
+
+
 async def _describe(
     leader: Session, component: ComponentCapture, tables: Sequence[Table], planned: Sequence[PlannedTable]
 ) -> tuple[TableExport, ...]:
@@ -226,7 +251,9 @@ async def _describe(
     )
 
 
-async def _list_unkept(component: ComponentCapture, leader: Session, tables: Sequence[Table]) -> tuple[UnkeptTable, ...]:
+async def _list_unkept(
+    component: ComponentCapture, leader: Session, tables: Sequence[Table]
+) -> tuple[UnkeptTable, ...]:
     unkept = component.list_unkept(tables)
     count = await count_large_objects(leader)
     if count:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from shared.errors import PostgresError, TableLocked
 from shared.postgres.programs import find_program
@@ -13,7 +13,7 @@ from shared.settings import PostgresSettings
 _CHUNK_BYTES: Final = 64 * 1024
 _ERROR_BYTES: Final = 2000
 
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 async def dump_schema(
@@ -50,7 +50,8 @@ async def dump_schema(
         stderr=asyncio.subprocess.PIPE,
         env=program.environment,
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         async with asyncio.TaskGroup() as group:
             errors = group.create_task(process.stderr.read())

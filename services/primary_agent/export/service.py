@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.service import CaptureService
@@ -34,7 +34,7 @@ from shared.settings import Settings
 _LOOK_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 class ExportingNode(Protocol):
@@ -93,8 +93,12 @@ class ExportService:
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
                 limit = self._clock.monotonic() - self._settings.agent.export_idle_seconds
-                for export in [export for export in self._exports.values() if not export.busy and export.used_at < limit]:
-                    _log.warning("export closed, nobody reads from it", extra={"export": export.id, "caller": export.caller})
+                for export in [
+                    export for export in self._exports.values() if not export.busy and export.used_at < limit
+                ]:
+                    _log.warning(
+                        "export closed, nobody reads from it", extra={"export": export.id, "caller": export.caller}
+                    )
                     await self._close(export)
         finally:
             for export in list(self._exports.values()):
@@ -263,6 +267,8 @@ class ExportService:
             server_version=opened.server_version,
             tables=tuple(_to_wire(table) for table in opened.tables),
             sequences=opened.sequences,
+            populated_views=opened.populated_views,
+            database=opened.database,
             unkept=opened.unkept,
             object_tokens=dict(opened.object_tokens),
             kept_lsn=opened.lsn,

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final, Literal
 
 from services.primary_agent.capture.component import ComponentCapture
-from services.primary_agent.capture.source import Session
 from services.primary_agent.capture.spool import Capture
 from shared.errors import TableRewritten
 from shared.postgres.catalog import Table, TableColumn
 from shared.postgres.copy import pipe_copy
+from shared.postgres.keys import write_key_match, write_key_selection
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
-from shared.postgres.sessions import translated
-from shared.replication.keys import write_key_match, write_key_selection
+from shared.postgres.sessions import Session, translated
 from shared.replication.model import TableMode
 
 _QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
 _HASH_SHARE: Final = 0.02
 """Share of a table's rows from which reading it through is cheaper than looking every key up."""
 
-Sink = Callable[[bytes], Awaitable[None]]
+Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class TableWorker:
             await session.execute("SET LOCAL enable_nestloop = off")
         keys = export.key_columns
         names = [column.name for column in keys]
-        selection = write_key_selection("pg_temp.export_keys", names, [column.type for column in keys], self._encoding)
+        selection = write_key_selection("pg_temp.export_keys", [column.type for column in keys], self._encoding)
         query = _QUERIES["copy_changed_rows"].format(
             columns=columns,
             table=export.table.sql_name,
@@ -126,11 +125,11 @@ class TableWorker:
         assert self._session is not None, "open() comes first"
         return self._session
 
-    async def _copy(self, query: str, sink: Sink, form: str) -> int:
+    async def _copy(self, query: str, sink: Sink, form: Literal["text", "binary"]) -> int:
         encoding = self._encoding if form == "text" else None
         result = await self._use().copy_from_query(query, output=sink, format=form, encoding=encoding)
         return int(result.split()[-1])
 
 
-async def _copy_in(session: Session, chunks: object) -> None:
+async def _copy_in(session: Session, chunks: AsyncIterator[bytes]) -> None:
     await session.copy_to_table("export_keys", schema_name="pg_temp", source=chunks, format="binary")

@@ -3,7 +3,7 @@
 Annotations are evaluated here (no `from __future__ import annotations`): FastAPI reads `Depends(caller)` out of them.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Path, Response
 
@@ -29,7 +29,9 @@ from shared.http.problem import problem_responses
 from shared.http.streams import ByteStream, Sink
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 
-_STREAM = {200: {"description": "The bytes.", "content": {"application/octet-stream": {}}}}
+_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The bytes.", "content": {"application/octet-stream": {}}}
+}
 
 ExportId = Annotated[str, Path(description="The export's id, from its manifest.")]
 Number = Annotated[int, Path(ge=0, description="The table's number in the manifest.")]
@@ -142,9 +144,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         status_code=204,
         responses=problem_responses(*CALLER_ERRORS, RequestError, CursorUnknown),
     )
-    async def confirm_export(
-        export_id: ExportId, confirm: Confirm, node_id: Annotated[str, Depends(caller)]
-    ) -> None:
+    async def confirm_export(export_id: ExportId, confirm: Confirm, node_id: Annotated[str, Depends(caller)]) -> None:
         """Let the active node forget what the standby has; works after the export is closed too, and again."""
         await exports.confirm(export_id, confirm, node_id)
 

@@ -1,0 +1,244 @@
+"""One component brought to the active node's state: a delta where the cursor allows, else a seed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import asyncpg
+
+from services.standby_controller.apply.cursor import Cursor, read_cursor
+from services.standby_controller.apply.merge import merge_delta
+from services.standby_controller.apply.seed import Seeder
+from services.standby_controller.apply.shadow import Shadow, clear_orphans
+from services.standby_controller.apply.staging import stage_delta
+from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.progress import Progress
+from shared.errors import (
+    CursorMoved,
+    CursorTrimmed,
+    CursorUnknown,
+    DatabaseMissing,
+    Divergence,
+    PeerError,
+    PeerRefusal,
+    SchemaChanged,
+    SyncRunning,
+    TableRewritten,
+)
+from shared.node.client import NodeClient
+from shared.node.model import Envelope, Term
+from shared.postgres.queries import load_queries
+from shared.postgres.sessions import Session, open_session, translated
+from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, TableName
+from shared.settings import ComponentSettings, Settings
+
+__all__ = ["clear_orphans", "sync_component"]
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+_ATTEMPTS: Final = 3
+_SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
+_log = logging.getLogger(__name__)
+
+
+async def sync_component(
+    component: ComponentSettings,
+    *,
+    settings: Settings,
+    client: NodeClient,
+    term: Term,
+    envelope: Envelope,
+    progress: Progress,
+) -> ComponentOutcome:
+    """Bring one component to the state of the node behind `client`; the standby keeps the old state or has the new one.
+
+    Raises SyncRunning when another controller writes to the component, and whatever stopped the sync.
+    """
+    async with open_session(settings.postgres.apply_dsn.get_secret_value()) as control:
+        with translated("using the node's own database"):
+            if not await control.fetchval(_QUERIES["lock_component"], component.name):
+                raise SyncRunning(f"another controller writes to component {component.name}")
+        run = _ComponentSync(component, settings, client, term, envelope, progress, control)
+        return await run.run()
+
+
+class _ComponentSync:
+    def __init__(
+        self,
+        component: ComponentSettings,
+        settings: Settings,
+        client: NodeClient,
+        term: Term,
+        envelope: Envelope,
+        progress: Progress,
+        control: Session,
+    ) -> None:
+        self._component = component
+        self._settings = settings
+        self._client = client
+        self._term = term
+        self._envelope = envelope
+        self._progress = progress
+        self._control = control
+
+    async def run(self) -> ComponentOutcome:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return await self._delta_or_seed()
+            except (PeerRefusal, TableRewritten) as error:
+                code = error.peer_code if isinstance(error, PeerRefusal) else error.code
+                if code != TableRewritten.code or attempt == _ATTEMPTS:
+                    raise
+                _log.info("sync starts again", extra={"component": self._component.name, "detail": error.detail})
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _delta_or_seed(self) -> ComponentOutcome:
+        self._progress.enter(SyncPhase.OPENING)
+        try:
+            outcome = await self._delta()
+        except PeerRefusal as refusal:
+            if refusal.peer_code not in _SEED_CODES:
+                raise
+            reason = refusal.detail
+        except (SchemaChanged, Divergence, CursorMoved) as error:
+            reason = error.detail
+        else:
+            if outcome is not None:
+                return outcome
+            reason = "there is no copy yet"
+        return await self._seed(reason)
+
+    async def _delta(self) -> ComponentOutcome | None:
+        """Bring what changed since the cursor; None where there is no copy to bring it to."""
+        try:
+            async with self._target(self._component.database) as session:
+                cursor = await read_cursor(session, self._component.name)
+                if cursor is None:
+                    return None
+                async with self._export(SyncKind.DELTA, cursor) as manifest:
+                    written = await self._apply(session, cursor, manifest)
+        except DatabaseMissing:
+            return None
+        await self._confirm(manifest)
+        return self._outcome(manifest, None, written, before=cursor)
+
+    async def _apply(self, session: Session, cursor: Cursor, manifest: Manifest) -> dict[str, int]:
+        with translated(f"applying changes to database {self._component.database}"):
+            await self._use_origin(session)
+            self._progress.enter(SyncPhase.COPYING)
+            staged = await stage_delta(session, self._client, manifest, self._progress)
+            await self._client.close_export(manifest.export_id)
+            self._progress.enter(SyncPhase.APPLYING)
+            return await merge_delta(
+                session,
+                cursor,
+                manifest,
+                staged,
+                database=self._component.database,
+                epoch=self._term.epoch,
+                progress=self._progress,
+            )
+
+    async def _seed(self, reason: str) -> ComponentOutcome:
+        _log.info("seed begins", extra={"component": self._component.name, "reason": reason})
+        with translated("making room for a full copy"):
+            shadow = Shadow(self._settings, self._control, self._component.database)
+        try:
+            async with self._export(SyncKind.SEED, None) as manifest:
+                await shadow.create(manifest)
+                seeder = Seeder(self._settings, self._client, manifest, shadow, self._progress)
+                seeded = await seeder.fill(self._term.epoch)
+            if seeded.left_out:
+                manifest = await self._catch_up(shadow, seeded.cursor, seeded.left_out)
+            self._progress.enter(SyncPhase.SWAPPING)
+            await shadow.take_properties(manifest.database)
+            await shadow.swap_in()
+        except BaseException:
+            await shadow.drop()
+            raise
+        await self._confirm(manifest)
+        return self._outcome(manifest, reason, seeded.rows_per_table, before=None)
+
+    async def _catch_up(self, shadow: Shadow, cursor: Cursor, left_out: tuple[TableName, ...]) -> Manifest:
+        """Finish a seed by a delta that brings the tables it had to leave out, whole."""
+        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor, left_out) as manifest:
+            await self._apply(session, cursor, manifest)
+        return manifest
+
+    @asynccontextmanager
+    async def _export(
+        self, kind: SyncKind, cursor: Cursor | None, whole: tuple[TableName, ...] = ()
+    ) -> AsyncIterator[Manifest]:
+        """Open an export and close it whatever happens; one that cannot be closed expires by itself."""
+        request = OpenExport(
+            protocol=self._envelope.protocol,
+            pair_id=self._envelope.pair_id,
+            term=self._term.epoch,
+            kind=kind,
+            since=None if cursor is None else cursor.point,
+            whole=whole,
+        )
+        manifest = await self._client.open_export(self._component.name, request)
+        self._progress.begin(
+            kind,
+            tables_total=len(manifest.tables),
+            bytes_total=sum(table.estimated_bytes for table in manifest.tables) if kind is SyncKind.SEED else None,
+        )
+        try:
+            yield manifest
+        finally:
+            with contextlib.suppress(PeerError):
+                await self._client.close_export(manifest.export_id)
+
+    @asynccontextmanager
+    async def _target(self, database: str) -> AsyncIterator[Session]:
+        async with open_session(
+            self._settings.postgres.apply_dsn.get_secret_value(),
+            database=database,
+            lock_timeout_seconds=self._settings.controller.lock_timeout_seconds,
+        ) as session:
+            with translated(f"using database {database}"):
+                yield session
+
+    async def _use_origin(self, session: Session) -> None:
+        """Mark what is written as coming from the other node, so that a later capture here can leave it out."""
+        origin = f"warmstandby_{self._component.name}"
+        if not await session.fetchval(_QUERIES["find_origin"], origin):
+            with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+                await session.execute(_QUERIES["create_origin"].replace("$1", f"'{origin}'"))
+        await session.execute(_QUERIES["use_origin"].replace("$1", f"'{origin}'"))
+
+    async def _confirm(self, manifest: Manifest) -> None:
+        """Tell the active node; when it cannot be told, the next sync does, from the same cursor."""
+        try:
+            await self._client.confirm_export(manifest.export_id, Confirm(point=manifest.point))
+        except PeerError as error:
+            _log.warning("sync point not confirmed", extra={"component": self._component.name, "detail": error.detail})
+
+    def _outcome(
+        self, manifest: Manifest, reason: str | None, written: dict[str, int], *, before: Cursor | None
+    ) -> ComponentOutcome:
+        tokens = {} if before is None else before.object_tokens
+        drift = tuple(
+            f"{kind} changed since the full copy; a sync does not carry them"
+            for kind, token in sorted(manifest.object_tokens.items())
+            if kind in tokens and tokens[kind] != token
+        )
+        progress = self._progress
+        return ComponentOutcome(
+            component=self._component.name,
+            kind=SyncKind.DELTA if before is not None else SyncKind.SEED,
+            reason=reason,
+            point=manifest.point,
+            rows=sum(written.values()),
+            keys=sum(table.key_count for table in manifest.tables),
+            bytes=progress.bytes_done,
+            snapshot_at=manifest.taken_at,
+            rows_per_table=written,
+            seconds_per_phase=progress.seconds_per_phase(),
+            unkept=manifest.unkept,
+            drift=drift,
+        )

@@ -1,0 +1,103 @@
+"""Where a component's copy stands: the cursor in the standby's database, and the guard that each write reads."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from shared.errors import CursorMoved, GuardClosed
+from shared.postgres.queries import load_queries
+from shared.postgres.sessions import Session
+from shared.replication.model import Manifest, SyncPoint
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """The sync point at which a copy stands, and what the active node said of it."""
+
+    point: SyncPoint
+    source_node: str
+    seed_id: str
+    snapshot_at: datetime
+    object_tokens: dict[str, str]
+    """Tokens of objects without data as they were at the seed."""
+
+
+async def read_cursor(session: Session, component: str) -> Cursor | None:
+    """Return the cursor; None where the database was not made by a seed."""
+    if not await session.fetchval(_QUERIES["has_cursor"]):
+        return None
+    row = await session.fetchrow(_QUERIES["read_cursor"], component)
+    if row is None:
+        return None
+    manifest: dict[str, Any] = json.loads(row["manifest"])
+    return Cursor(
+        point=SyncPoint(capture_id=row["capture_id"], seq=row["seq"], nonce=row["nonce"]),
+        source_node=row["source_node"],
+        seed_id=row["seed_id"],
+        snapshot_at=row["snapshot_at"],
+        object_tokens=manifest.get("object_tokens", {}),
+    )
+
+
+async def hold_guard(session: Session, database: str) -> None:
+    """Raise GuardClosed unless the database may be overwritten until this transaction ends."""
+    if not await session.fetchval(_QUERIES["hold_guard"]):
+        raise GuardClosed(f"database {database} of this node may not be overwritten")
+
+
+async def hold_node_guard(session: Session) -> None:
+    """Raise GuardClosed unless databases of this node may be swapped until this transaction ends."""
+    if not await session.fetchval(_QUERIES["hold_node_guard"]):
+        raise GuardClosed("databases of this node may not be replaced")
+
+
+async def write_cursor(session: Session, manifest: Manifest, *, seed_id: str, epoch: int) -> None:
+    """Write the cursor of a fresh copy."""
+    point = manifest.point
+    await session.execute(
+        _QUERIES["write_cursor"],
+        manifest.component,
+        point.capture_id,
+        point.seq,
+        point.nonce,
+        manifest.node_id,
+        epoch,
+        seed_id,
+        manifest.taken_at,
+        _summarise(manifest, dict(manifest.object_tokens)),
+    )
+
+
+async def move_cursor(session: Session, before: Cursor, manifest: Manifest, *, epoch: int) -> None:
+    """Move the cursor to a delta's point; raise CursorMoved when it does not stand where the delta began."""
+    moved = await session.fetchval(
+        _QUERIES["move_cursor"],
+        manifest.component,
+        before.point.seq,
+        before.point.nonce,
+        manifest.point.seq,
+        manifest.point.nonce,
+        epoch,
+        manifest.taken_at,
+        _summarise(manifest, before.object_tokens),
+    )
+    if moved is None:
+        raise CursorMoved(f"the copy of {manifest.component} no longer stands at sync point {before.point.seq}")
+
+
+def _summarise(manifest: Manifest, object_tokens: dict[str, str]) -> str:
+    """Return what is kept of a manifest: no rows, no keys."""
+    return json.dumps(
+        {
+            "kind": manifest.kind.value,
+            "snapshot": manifest.snapshot_id,
+            "tables": len(manifest.tables),
+            "unkept": [[table.name, table.reason] for table in manifest.unkept],
+            "object_tokens": object_tokens,
+        }
+    )

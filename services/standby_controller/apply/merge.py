@@ -1,0 +1,132 @@
+"""The one transaction that brings a copy to the next sync point: deletes of all tables, then inserts, cursor."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import asyncpg
+
+from services.standby_controller.apply.cursor import Cursor, hold_guard, move_cursor
+from services.standby_controller.apply.staging import StagedTable
+from services.standby_controller.progress import Progress
+from shared.errors import Divergence
+from shared.postgres.catalog import list_sequences
+from shared.postgres.keys import write_key_match
+from shared.postgres.queries import load_queries, qualified, quote_identifier
+from shared.postgres.sessions import Session
+from shared.replication.model import Manifest, SequenceValue, TableMode
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+
+
+async def merge_delta(
+    session: Session,
+    cursor: Cursor,
+    manifest: Manifest,
+    staged: tuple[StagedTable, ...],
+    *,
+    database: str,
+    epoch: int,
+    progress: Progress,
+) -> dict[str, int]:
+    """Apply what has landed in one transaction with the cursor and return the rows written for each table.
+
+    Foreign keys and triggers of the copy do not fire: the active node's already did. Raises GuardClosed, CursorMoved,
+    and Divergence when the copy cannot take the rows.
+    """
+    written: dict[str, int] = {}
+    try:
+        async with session.transaction():
+            await session.execute("SET LOCAL session_replication_role = replica")
+            await hold_guard(session, database)
+            await _switch_triggers(session, staged, off=True)
+            for table in staged:
+                written[table.name] = await _delete(session, table)
+            for table in staged:
+                written[table.name] += await _insert(session, table)
+                progress.finish_table(table.name, written[table.name])
+            await _switch_triggers(session, staged, off=False)
+            await set_sequences(session, manifest)
+            await move_cursor(session, cursor, manifest, epoch=epoch)
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise Divergence(f"the copy does not take the active node's rows: {error}") from error
+    return written
+
+
+async def set_sequences(session: Session, manifest: Manifest) -> None:
+    """Bring the sequences that stand elsewhere to the active node's positions."""
+    present = {(value.schema_name, value.name): value for value in await list_sequences(session)}
+    moved: list[SequenceValue] = [
+        value for value in manifest.sequences if present.get((value.schema_name, value.name)) not in (None, value)
+    ]
+    if moved:
+        await session.execute(
+            _QUERIES["set_sequences"],
+            [value.schema_name for value in moved],
+            [value.name for value in moved],
+            [value.last_value for value in moved],
+            [value.is_called for value in moved],
+        )
+
+
+def may_merge(table: StagedTable) -> bool:
+    """Say whether MERGE may be used: the key is the only unique index, and no rule or identity forbids it."""
+    columns = table.source.columns
+    identity_elsewhere = any(column.is_identity_always and column.name not in table.source.key for column in columns)
+    has_settable = any(not column.is_identity_always for column in columns)
+    return not table.target.has_more_unique and not table.has_rules and not identity_elsewhere and has_settable
+
+
+async def _delete(session: Session, table: StagedTable) -> int:
+    if table.source.mode is TableMode.WHOLE:
+        return _count(await session.execute(_QUERIES["delete_all"].format(table=table.sql_name)))
+    key = table.source.key
+    match = write_key_match(key, table.key_operators, table="t", keys="k")
+    if not may_merge(table):
+        statement = _QUERIES["delete_keys"].format(table=table.sql_name, keys=table.keys_table, match=match)
+        return _count(await session.execute(statement))
+    row_match = " AND ".join(
+        f"r.{quote_identifier(column)} {operator} k.k{place}"
+        for place, (column, operator) in enumerate(zip(key, table.key_operators, strict=True), start=1)
+    )
+    statement = _QUERIES["delete_vanished"].format(
+        table=table.sql_name, keys=table.keys_table, rows=table.rows_table, match=match, row_match=row_match
+    )
+    return _count(await session.execute(statement))
+
+
+async def _insert(session: Session, table: StagedTable) -> int:
+    names = [quote_identifier(column.name) for column in table.source.columns]
+    columns = ", ".join(names)
+    if table.source.mode is TableMode.WHOLE or not may_merge(table):
+        statement = _QUERIES["insert_rows"].format(table=table.sql_name, columns=columns, rows=table.rows_table)
+        return _count(await session.execute(statement))
+    settable = [quote_identifier(column.name) for column in table.source.columns if not column.is_identity_always]
+    row_match = " AND ".join(
+        f"t.{quote_identifier(column)} {operator} r.{quote_identifier(column)}"
+        for column, operator in zip(table.source.key, table.key_operators, strict=True)
+    )
+    statement = _QUERIES["merge_rows"].format(
+        table=table.sql_name,
+        rows=table.rows_table,
+        row_match=row_match,
+        old=", ".join(f"t.{name}" for name in names),
+        new=", ".join(f"r.{name}" for name in names),
+        assignments=", ".join(f"{name} = r.{name}" for name in settable),
+        columns=columns,
+    )
+    return _count(await session.execute(statement))
+
+
+async def _switch_triggers(session: Session, staged: tuple[StagedTable, ...], *, off: bool) -> None:
+    """Keep triggers that fire on replicated changes too from running again; the same transaction gives them back."""
+    for table in staged:
+        for names, verb in ((table.always_triggers, "ENABLE ALWAYS"), (table.replica_triggers, "ENABLE REPLICA")):
+            for name in names:
+                action = "DISABLE" if off else verb
+                target = qualified(table.source.schema_name, table.source.name)
+                await session.execute(f"ALTER TABLE ONLY {target} {action} TRIGGER {quote_identifier(name)}")
+
+
+def _count(tag: str) -> int:
+    return int(tag.rsplit(maxsplit=1)[-1])

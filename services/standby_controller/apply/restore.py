@@ -1,0 +1,103 @@
+"""Definitions into a shadow database: the pg_dump archive from the active node, restored in parts by pg_restore."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Final
+
+from services.standby_controller.progress import Progress
+from shared.errors import SeedRefused
+from shared.node.client import NodeClient
+from shared.postgres.programs import Program, find_program
+from shared.replication.model import Manifest
+from shared.settings import Settings
+
+_ERROR_BYTES: Final = 2000
+_OURS: Final = re.compile(
+    r"^\d+; \d+ \d+ "
+    r"(?:PUBLICATION - warmstandby |PUBLICATION TABLE .*? warmstandby |EVENT TRIGGER - warmstandby_guard )"
+)
+
+
+class SchemaArchive:
+    """The archive in a file of the state folder; `list` is what of it is restored."""
+
+    def __init__(self, settings: Settings, program: Program, folder: Path, seed_id: str) -> None:
+        """Lies in the folder until `remove`."""
+        self._settings = settings
+        self._program = program
+        self._file = folder / f"{seed_id}.dump"
+        self._list = folder / f"{seed_id}.list"
+
+    @classmethod
+    async def fetch(
+        cls,
+        settings: Settings,
+        client: NodeClient,
+        manifest: Manifest,
+        *,
+        shadow: str,
+        seed_id: str,
+        progress: Progress,
+    ) -> SchemaArchive:
+        """Bring the archive here and leave our own objects out of it."""
+        program = await find_program(
+            "pg_restore",
+            bin_dir=settings.postgres.bin_dir,
+            dsn=settings.postgres.apply_dsn.get_secret_value(),
+            database=shadow,
+            server_version=manifest.server_version,
+        )
+        folder = seed_folder(settings)
+        await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+        archive = cls(settings, program, folder, seed_id)
+        with archive._file.open("wb") as file:
+            async with client.schema(manifest.export_id) as chunks:
+                async for chunk in chunks:
+                    progress.add_bytes(len(chunk))
+                    await asyncio.to_thread(file.write, chunk)
+        text = await archive._run("--list", str(archive._file), connects=False)
+        kept = [line for line in text.splitlines() if not _OURS.match(line)]
+        await asyncio.to_thread(archive._list.write_text, "\n".join(kept) + "\n", encoding="utf-8")
+        return archive
+
+    async def restore(self, section: str, *, jobs: int = 1) -> None:
+        """Restore a section (pre-data, data, post-data); raise SeedRefused with the program's words."""
+        await self._run(
+            f"--section={section}", f"--use-list={self._list}", "--exit-on-error", f"--jobs={jobs}", str(self._file)
+        )
+
+    def remove(self) -> None:
+        """Remove the files."""
+        self._file.unlink(missing_ok=True)
+        self._list.unlink(missing_ok=True)
+
+    async def _run(self, *arguments: str, connects: bool = True) -> str:
+        begin = self._program.arguments if connects else self._program.arguments[:1]
+        process = await asyncio.create_subprocess_exec(
+            *begin,
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=self._program.environment,
+        )
+        try:
+            output, errors = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode != 0:
+            text = errors.decode(errors="replace")[-_ERROR_BYTES:].strip()
+            raise SeedRefused(
+                f"pg_restore: {text}",
+                hint="Make on this node what the message names (a role, an extension, a right), as on the active node.",
+            )
+        return output.decode(errors="surrogateescape")
+
+
+def seed_folder(settings: Settings) -> Path:
+    """Return where archives lie while a seed runs."""
+    return settings.node.state_dir / "seed"

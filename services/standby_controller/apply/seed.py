@@ -1,0 +1,186 @@
+"""A full copy: a shadow database filled at one snapshot beside the live one, then swapped in by one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from services.standby_controller.apply.cursor import Cursor, write_cursor
+from services.standby_controller.apply.merge import set_sequences
+from services.standby_controller.apply.restore import SchemaArchive
+from services.standby_controller.apply.shadow import Shadow
+from services.standby_controller.progress import Progress
+from shared.errors import PeerRefusal, SeedRefused, TableRewritten, TransferIncomplete
+from shared.node.client import NodeClient
+from shared.postgres.application import install_application_schema
+from shared.postgres.catalog import list_tables
+from shared.postgres.queries import load_queries, qualified
+from shared.postgres.sessions import Session, open_session, translated
+from shared.replication.model import ExportedTable, Manifest, SyncPhase, TableName
+from shared.settings import Settings
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "seed.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """A shadow that holds a full copy; tables left out changed their file while it was made."""
+
+    cursor: Cursor
+    left_out: tuple[TableName, ...]
+    rows_per_table: dict[str, int]
+
+
+class Seeder:
+    """Fills one shadow database from one export."""
+
+    def __init__(
+        self, settings: Settings, client: NodeClient, manifest: Manifest, shadow: Shadow, progress: Progress
+    ) -> None:
+        """Take the parts; nothing happens yet."""
+        self._settings = settings
+        self._client = client
+        self._manifest = manifest
+        self._shadow = shadow
+        self._progress = progress
+        self._dsn = settings.postgres.apply_dsn.get_secret_value()
+        self._rows: dict[str, int] = {}
+        self._left_out: list[TableName] = []
+
+    async def fill(self, epoch: int) -> Seeded:
+        """Bring definitions, rows, indexes, sequences and cursor into the shadow; close the export once rows are in."""
+        progress, manifest = self._progress, self._manifest
+        progress.enter(SyncPhase.SCHEMA)
+        archive = await SchemaArchive.fetch(
+            self._settings,
+            self._client,
+            manifest,
+            shadow=self._shadow.name,
+            seed_id=self._shadow.seed_id,
+            progress=progress,
+        )
+        try:
+            await archive.restore("pre-data")
+            async with self._session() as session:
+                await install_application_schema(session)
+                await self._empty_extension_tables(session)
+            progress.enter(SyncPhase.COPYING)
+            await archive.restore("data")
+            await self._copy_tables()
+            await self._check_complete()
+            await self._client.close_export(manifest.export_id)
+            progress.enter(SyncPhase.INDEXES)
+            await archive.restore("post-data", jobs=self._settings.controller.parallel_copies)
+        finally:
+            archive.remove()
+        async with self._session() as session:
+            with translated("finishing the full copy"):
+                await self._refresh_views(session)
+                await set_sequences(session, manifest)
+                await session.execute("ANALYZE")
+                await write_cursor(session, manifest, seed_id=self._shadow.seed_id, epoch=epoch)
+        cursor = Cursor(
+            point=manifest.point,
+            source_node=manifest.node_id,
+            seed_id=self._shadow.seed_id,
+            snapshot_at=manifest.taken_at,
+            object_tokens=dict(manifest.object_tokens),
+        )
+        return Seeded(cursor, tuple(self._left_out), self._rows)
+
+    def _session(self) -> AbstractAsyncContextManager[Session]:
+        return open_session(self._dsn, database=self._shadow.name)
+
+    async def _empty_extension_tables(self, session: Session) -> None:
+        """An extension's own tables come filled; the source's rows take their place."""
+        for table in await list_tables(session, ""):
+            if table.is_extension_configuration:
+                await session.execute(_QUERIES["delete_all"].format(table=table.sql_name))
+
+    async def _copy_tables(self) -> None:
+        waiting = sorted(self._manifest.tables, key=lambda table: table.estimated_bytes, reverse=True)
+        queue = iter(waiting)
+
+        async def work() -> None:
+            async with self._session() as session:
+                for table in queue:
+                    await self._copy_table(session, table)
+
+        workers = min(self._settings.controller.parallel_copies, max(1, len(waiting)))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(workers):
+                    group.create_task(work())
+        except* Exception as errors:
+            raise _first(errors) from None
+
+    async def _copy_table(self, session: Session, table: ExportedTable) -> None:
+        name = f"{table.schema_name}.{table.name}"
+        self._progress.start_table(name)
+        if not table.columns:
+            self._progress.finish_table(name, 0)
+            return
+        try:
+            with translated(f"copying table {name}"):
+                async with self._client.rows(self._manifest.export_id, table.number) as chunks:
+                    result = await session.copy_to_table(
+                        table.name,
+                        schema_name=table.schema_name,
+                        columns=[column.name for column in table.columns],
+                        source=self._counted(chunks),
+                        format="text",
+                        encoding=self._manifest.encoding,
+                    )
+        except PeerRefusal as refusal:
+            if refusal.peer_code != TableRewritten.code:
+                raise
+            self._left_out.append(TableName(schema_name=table.schema_name, name=table.name))
+            return
+        self._rows[name] = int(result.split()[-1])
+        self._progress.finish_table(name, self._rows[name])
+
+    async def _check_complete(self) -> None:
+        left_out = {(name.schema_name, name.name) for name in self._left_out}
+        sent = {table.number: table.rows for table in (await self._client.export(self._manifest.export_id)).sent}
+        for table in self._manifest.tables:
+            name = f"{table.schema_name}.{table.name}"
+            if not table.columns or (table.schema_name, table.name) in left_out:
+                continue
+            if sent.get(table.number) != self._rows.get(name):
+                raise TransferIncomplete(
+                    f"table {name}: {self._rows.get(name)} rows arrived, {sent.get(table.number)} were sent"
+                )
+
+    async def _refresh_views(self, session: Session) -> None:
+        """Fill the materialized views; one that reads another waits for it."""
+        waiting = list(self._manifest.populated_views)
+        while waiting:
+            later: list[TableName] = []
+            error: asyncpg.PostgresError | None = None
+            for view in waiting:
+                try:
+                    await session.execute(_QUERIES["refresh_view"].format(view=qualified(view.schema_name, view.name)))
+                except asyncpg.ObjectNotInPrerequisiteStateError as unpopulated:
+                    error = unpopulated
+                    later.append(view)
+            if len(later) == len(waiting):
+                raise SeedRefused(f"a materialized view could not be filled: {error}") from error
+            waiting = later
+
+    async def _counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            self._progress.add_bytes(len(chunk))
+            yield chunk
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, Exception)
+    return error

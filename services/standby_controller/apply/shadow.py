@@ -1,0 +1,178 @@
+"""Shadow databases: made with the source's properties, swapped in by one transaction, cleared away when left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterable
+from typing import Final
+
+import asyncpg
+
+from services.standby_controller.apply.cursor import hold_node_guard
+from shared.errors import SeedRefused
+from shared.postgres.queries import load_queries, quote_identifier, quote_literal
+from shared.postgres.sessions import Session, open_session, translated
+from shared.replication.model import DatabaseProperties, Manifest
+from shared.settings import Settings
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "seed.sql")
+_SWAP_ATTEMPTS: Final = 20
+_SWAP_PAUSE_SECONDS: Final = 0.25
+_log = logging.getLogger(__name__)
+
+
+def _prefix(settings: Settings, what: str) -> str:
+    node = hashlib.sha256(f"{settings.node.pair_id}\0{settings.node.id}".encode()).hexdigest()[:8]
+    return f"ws_{what}_{node}_"
+
+
+class Shadow:
+    """One shadow database; `session` is with the node's own database, as the role that applies."""
+
+    def __init__(self, settings: Settings, session: Session, live: str) -> None:
+        """Choose a name that nobody else uses."""
+        self.seed_id = secrets.token_hex(6)
+        self.name = _prefix(settings, "seed") + self.seed_id
+        self.live = live
+        self._old = _prefix(settings, "old") + self.seed_id
+        self._session = session
+        self._settings = settings
+
+    async def create(self, manifest: Manifest) -> None:
+        """Make the database, closed to applications; raise SeedRefused where this server cannot hold it."""
+        properties = manifest.database
+        version = self._session.get_server_version().major
+        if version < manifest.server_version // 10000:
+            raise SeedRefused(
+                f"the active node runs PostgreSQL {manifest.server_version // 10000}, this one {version}",
+                hint="The standby's PostgreSQL must be of the same major version or a newer one.",
+            )
+        roles = {properties.owner, *(grant.grantee for grant in properties.grants or () if grant.grantee)}
+        roles |= {setting.role for setting in properties.settings if setting.role}
+        present = {row["name"] for row in await self._session.fetch(_QUERIES["list_roles"], sorted(roles))}
+        if roles - present:
+            raise SeedRefused(
+                f"roles of database {self.live} are missing on this node: {', '.join(sorted(roles - present))}",
+                hint="Create them as on the active node: `pg_dumpall --roles-only` there, psql here.",
+            )
+        statement = _QUERIES["create_database"].format(
+            database=quote_identifier(self.name),
+            owner=quote_identifier(properties.owner),
+            encoding=quote_literal(manifest.encoding),
+            locale=_write_locale(properties),
+        )
+        with translated(f"creating the shadow of database {self.live}"):
+            try:
+                await self._session.execute(statement)
+            except (
+                asyncpg.InvalidParameterValueError,
+                asyncpg.WrongObjectTypeError,
+                asyncpg.UndefinedObjectError,
+            ) as error:
+                raise SeedRefused(f"this server cannot hold a database like {self.live}: {error}") from error
+            await self._session.execute(_QUERIES["close_database"].format(database=quote_identifier(self.name)))
+
+    async def take_properties(self, properties: DatabaseProperties) -> None:
+        """Give the shadow the rights, limit, comment and settings of the source."""
+        name = quote_identifier(self.name)
+        with translated(f"setting the properties of database {self.live}"):
+            await self._session.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {properties.connection_limit}")
+            if properties.comment is not None:
+                await self._session.execute(f"COMMENT ON DATABASE {name} IS {quote_literal(properties.comment)}")
+            for setting in properties.settings:
+                await self._session.execute(_write_setting(name, setting.role, setting.assignment))
+            for statement in _write_grants(name, properties):
+                await self._session.execute(statement)
+
+    async def swap_in(self) -> None:
+        """Rename the live database away and the shadow to its name, in one transaction; then drop the old one.
+
+        A client that connects meanwhile waits or is told that the database does not exist; it never sees the wrong one.
+        """
+        with translated(f"swapping database {self.live}"):
+            had_live = await self._session.fetchval(_QUERIES["database_exists"], self.live)
+            for attempt in range(1, _SWAP_ATTEMPTS + 1):
+                await self._session.fetchval(_QUERIES["end_sessions"], self.live)
+                await self._session.fetchval(_QUERIES["end_sessions"], self.name)
+                try:
+                    await self._rename(had_live=had_live)
+                    break
+                except asyncpg.ObjectInUseError:
+                    if attempt == _SWAP_ATTEMPTS:
+                        raise
+                    await asyncio.sleep(_SWAP_PAUSE_SECONDS)
+        if had_live:
+            await drop_database(self._session, self._old)
+
+    async def drop(self) -> None:
+        """Drop the shadow, if it was not swapped in."""
+        await drop_database(self._session, self.name)
+
+    async def _rename(self, *, had_live: bool) -> None:
+        rename = _QUERIES["rename_database"]
+        live, shadow, old = (quote_identifier(name) for name in (self.live, self.name, self._old))
+        async with self._session.transaction():
+            await hold_node_guard(self._session)
+            if had_live:
+                await self._session.execute(rename.format(database=live, name=old))
+            await self._session.execute(rename.format(database=shadow, name=live))
+
+
+async def drop_database(session: Session, name: str) -> bool:
+    """Drop a database; one that cannot be dropped now is told of and tried again before the next sync."""
+    try:
+        await session.execute(_QUERIES["drop_database"].format(database=quote_identifier(name)))
+    except (asyncpg.ObjectInUseError, asyncpg.InsufficientPrivilegeError) as error:
+        slots = [row["name"] for row in await session.fetch(_QUERIES["list_slots"], name)]
+        _log.warning("database could not be dropped", extra={"database": name, "detail": str(error), "slots": slots})
+        return False
+    return True
+
+
+async def clear_orphans(settings: Settings) -> None:
+    """Drop shadows and replaced databases that a death left behind; for the holder of the sync lock. Idempotent."""
+    async with open_session(settings.postgres.apply_dsn.get_secret_value()) as session:
+        with translated("clearing shadow databases"):
+            for what in ("seed", "old"):
+                for row in await session.fetch(_QUERIES["list_databases"], _prefix(settings, what)):
+                    if await drop_database(session, row["name"]):
+                        _log.info("leftover database dropped", extra={"database": row["name"]})
+
+
+def _write_locale(properties: DatabaseProperties) -> str:
+    parts = [f"LC_COLLATE {quote_literal(properties.collate)}", f"LC_CTYPE {quote_literal(properties.ctype)}"]
+    match properties.locale_provider:
+        case "i":
+            parts += ["LOCALE_PROVIDER icu", f"ICU_LOCALE {quote_literal(properties.locale or '')}"]
+        case "b":
+            parts += ["LOCALE_PROVIDER builtin", f"BUILTIN_LOCALE {quote_literal(properties.locale or '')}"]
+        case _:
+            parts += ["LOCALE_PROVIDER libc"]
+    return " ".join(parts)
+
+
+def _write_setting(database: str, role: str | None, assignment: str) -> str:
+    name, _, value = assignment.partition("=")
+    target = f"DATABASE {database}" if role is None else f"ROLE {quote_identifier(role)} IN DATABASE {database}"
+    # List settings are stored as they were written, quotes and all; one literal would make one element of them.
+    written = value if name.lower() in _LIST_SETTINGS and value else quote_literal(value)
+    return f"ALTER {target} SET {quote_identifier(name)} TO {written}"
+
+
+_LIST_SETTINGS: Final = frozenset(
+    {"search_path", "datestyle", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
+)
+
+
+def _write_grants(database: str, properties: DatabaseProperties) -> Iterable[str]:
+    if properties.grants is None:
+        yield f"GRANT CONNECT ON DATABASE {database} TO PUBLIC"
+        return
+    yield f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"
+    for grant in properties.grants:
+        grantee = "PUBLIC" if grant.grantee is None else quote_identifier(grant.grantee)
+        option = " WITH GRANT OPTION" if grant.is_grantable else ""
+        yield f"GRANT {grant.privilege} ON DATABASE {database} TO {grantee}{option}"

@@ -1,0 +1,167 @@
+"""Landing tables of a delta: what arrives is complete and counted before the first row of the copy is touched.
+
+They are temporary tables of one session: a controller or server that dies leaves nothing to clean up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from services.standby_controller.progress import Progress
+from shared.errors import SchemaChanged, TransferIncomplete
+from shared.node.client import NodeClient
+from shared.postgres.catalog import Table, list_key_operators, list_tables
+from shared.postgres.keys import write_key_selection
+from shared.postgres.queries import load_queries, qualified, quote_identifier
+from shared.postgres.sessions import Session
+from shared.replication.model import ExportedTable, Manifest, TableMode
+
+_QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedTable:
+    """A table whose changes have landed."""
+
+    source: ExportedTable
+    target: Table
+    key_operators: tuple[str, ...]
+    has_rules: bool
+    always_triggers: tuple[str, ...]
+    replica_triggers: tuple[str, ...]
+    rows: int
+    keys: int
+
+    @property
+    def name(self) -> str:
+        """Return `schema.name` for people."""
+        return f"{self.source.schema_name}.{self.source.name}"
+
+    @property
+    def sql_name(self) -> str:
+        """Return the name for statements."""
+        return qualified(self.source.schema_name, self.source.name)
+
+    @property
+    def rows_table(self) -> str:
+        """Return the landing table of the rows."""
+        return f"rows_{self.source.number}"
+
+    @property
+    def keys_table(self) -> str:
+        """Return the landing table of the keys."""
+        return f"keys_{self.source.number}"
+
+
+async def stage_delta(
+    session: Session, client: NodeClient, manifest: Manifest, progress: Progress
+) -> tuple[StagedTable, ...]:
+    """Bring everything a delta carries into landing tables of the session and check that all of it arrived.
+
+    Raises TransferIncomplete, SchemaChanged when the copy lacks a table, and what the other node refuses.
+    """
+    targets = {(table.schema_name, table.name): table for table in await list_tables(session, "")}
+    wanted = [targets.get((table.schema_name, table.name)) for table in manifest.tables]
+    oids = [table.oid for table in wanted if table is not None]
+    traits = {row["oid"]: row for row in await session.fetch(_QUERIES["list_traits"], oids)}
+    indexes = [table.key_index for table in wanted if table is not None and table.key_index is not None]
+    operators = await list_key_operators(session, indexes)
+    staged: list[StagedTable] = []
+    for source, target in zip(manifest.tables, wanted, strict=True):
+        if target is None:
+            raise SchemaChanged(f"the standby has no table {source.schema_name}.{source.name}")
+        trait = traits[target.oid]
+        table = StagedTable(
+            source=source,
+            target=target,
+            key_operators=operators.get(target.oid, ()),
+            has_rules=trait["has_rules"],
+            always_triggers=tuple(trait["always_triggers"]),
+            replica_triggers=tuple(trait["replica_triggers"]),
+            rows=0,
+            keys=0,
+        )
+        staged.append(await _stage_table(session, client, manifest, table, progress))
+    await _check_complete(client, manifest, staged)
+    return tuple(staged)
+
+
+async def _stage_table(
+    session: Session, client: NodeClient, manifest: Manifest, table: StagedTable, progress: Progress
+) -> StagedTable:
+    source, keys = table.source, 0
+    progress.start_table(table.name)
+    if source.mode is TableMode.DELTA:
+        if set(source.key) != set(table.target.key):
+            raise SchemaChanged(f"table {table.name} has another key on the standby")
+        keys = await _stage_keys(session, client, manifest, table, progress)
+    columns = ", ".join(quote_identifier(column.name) for column in source.columns)
+    rows_table = table.rows_table
+    try:
+        await session.execute(
+            _QUERIES["stage_rows"].format(rows=f"pg_temp.{rows_table}", columns=columns, table=table.sql_name)
+        )
+    except asyncpg.UndefinedColumnError as error:
+        raise SchemaChanged(f"table {table.name} has other columns on the standby") from error
+    async with client.rows(manifest.export_id, source.number) as chunks:
+        result = await session.copy_to_table(
+            rows_table,
+            schema_name="pg_temp",
+            columns=[column.name for column in source.columns],
+            source=_counted(chunks, progress),
+            format="text",
+            encoding=manifest.encoding,
+        )
+    rows = int(result.split()[-1])
+    await session.execute(_QUERIES["analyze"].format(table=f"pg_temp.{rows_table}"))
+    progress.add_rows(rows)
+    return StagedTable(
+        source=source,
+        target=table.target,
+        key_operators=table.key_operators,
+        has_rules=table.has_rules,
+        always_triggers=table.always_triggers,
+        replica_triggers=table.replica_triggers,
+        rows=rows,
+        keys=keys,
+    )
+
+
+async def _stage_keys(
+    session: Session, client: NodeClient, manifest: Manifest, table: StagedTable, progress: Progress
+) -> int:
+    raw = f"raw_{table.source.number}"
+    await session.execute(_QUERIES["stage_raw_keys"].format(raw=f"pg_temp.{raw}"))
+    async with client.keys(manifest.export_id, table.source.number) as chunks:
+        result = await session.copy_to_table(
+            raw, schema_name="pg_temp", source=_counted(chunks, progress), format="binary"
+        )
+    types = {column.name: column.type for column in table.source.columns}
+    selection = write_key_selection(f"pg_temp.{raw}", [types[name] for name in table.source.key], manifest.encoding)
+    await session.execute(_QUERIES["stage_keys"].format(keys=f"pg_temp.{table.keys_table}", selection=selection))
+    await session.execute(_QUERIES["drop_stage"].format(table=f"pg_temp.{raw}"))
+    await session.execute(_QUERIES["analyze"].format(table=f"pg_temp.{table.keys_table}"))
+    return int(result.split()[-1])
+
+
+async def _check_complete(client: NodeClient, manifest: Manifest, staged: list[StagedTable]) -> None:
+    if not staged:
+        return
+    sent = {table.number: table for table in (await client.export(manifest.export_id)).sent}
+    for table in staged:
+        told = sent.get(table.source.number)
+        if told is None or (told.rows, told.keys) != (table.rows, table.keys):
+            raise TransferIncomplete(
+                f"table {table.name}: {table.rows} rows and {table.keys} keys arrived, sent were "
+                f"{(told.rows, told.keys) if told else 'none'}"
+            )
+
+
+async def _counted(chunks: AsyncIterator[bytes], progress: Progress) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        progress.add_bytes(len(chunk))
+        yield chunk

@@ -1,0 +1,115 @@
+"""An export, a sync or a cursor cannot go on."""
+
+from __future__ import annotations
+
+from shared.errors.base import WarmstandbyError
+
+
+class ReplicationError(WarmstandbyError):
+    """The sync cannot go on."""
+
+    code = "sync_failed"
+    status = 409
+    default_hint = "The standby keeps the data of its last successful sync. Look at GET /v1/syncs."
+
+
+class SyncRunning(ReplicationError):
+    """A sync is running already; syncs never overlap."""
+
+    code = "sync_running"
+    default_hint = "Wait for it, or cancel it with POST /v1/syncs/{id}/cancel."
+
+
+class SyncNotRunning(ReplicationError):
+    """The sync has ended already."""
+
+    code = "sync_not_running"
+    default_hint = "GET /v1/syncs/{id} shows how it ended."
+
+
+class CursorUnknown(ReplicationError):
+    """The active node does not know the sync point that the standby stands at."""
+
+    code = "cursor_unknown"
+    default_hint = "The next sync copies everything again (seed) by itself."
+
+
+class CursorTrimmed(ReplicationError):
+    """The active node no longer keeps the changes since the standby's sync point."""
+
+    code = "cursor_trimmed"
+    default_hint = "The next sync copies everything again (seed) by itself."
+
+
+class SchemaChanged(ReplicationError):
+    """Tables of the component were created, dropped or altered since the standby's sync point."""
+
+    code = "schema_changed"
+    default_hint = "The next sync copies everything again (seed) by itself."
+
+
+class CaptureNotReady(ReplicationError):
+    """The active node cannot capture changes yet."""
+
+    code = "capture_not_ready"
+    status = 503
+    default_hint = "Transactions that were open when capture started must end first; the detail names them."
+    retry_after_seconds = 2.0
+
+
+class TableRewritten(ReplicationError):
+    """A table was truncated or rewritten while it was being exported."""
+
+    code = "table_rewritten"
+    default_hint = "The sync starts again with a fresh export by itself."
+
+
+class TableLocked(ReplicationError):
+    """A statement of the application holds a table longer than the lock timeout."""
+
+    code = "table_locked"
+    status = 503
+    default_hint = "The sync is tried again. Look for long ALTER TABLE or LOCK statements on the named table."
+    retry_after_seconds = 5.0
+
+
+class ExportGone(ReplicationError):
+    """The export was closed or has expired."""
+
+    code = "export_gone"
+    status = 404
+    default_hint = "Open a new export."
+
+
+class TransferIncomplete(ReplicationError):
+    """Fewer rows arrived than were sent."""
+
+    code = "transfer_incomplete"
+    default_hint = "Nothing was changed on the standby; the next sync starts again."
+
+
+class CursorMoved(ReplicationError):
+    """The copy does not stand where the sync began."""
+
+    code = "cursor_moved"
+    default_hint = "Another sync, or a restored backup, came between. The next sync sorts it out by itself."
+
+
+class Divergence(ReplicationError):
+    """The standby's data cannot take the changes: it was written to by somebody else."""
+
+    code = "divergence"
+    default_hint = "Find out who writes to the standby; the next sync copies everything again (seed)."
+
+
+class SeedRefused(ReplicationError):
+    """The standby cannot take a full copy."""
+
+    code = "seed_refused"
+
+
+class SyncCancelled(ReplicationError):
+    """The sync was cancelled."""
+
+    code = "cancelled"
+    default_hint = "Nothing was changed on the standby. Start it again with POST /v1/syncs."

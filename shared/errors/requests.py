@@ -1,0 +1,67 @@
+"""The caller asked for something that cannot be."""
+
+from __future__ import annotations
+
+from shared.errors.base import WarmstandbyError
+
+
+class RequestError(WarmstandbyError):
+    """The request cannot be carried out as it stands."""
+
+    code = "request_invalid"
+    status = 422
+    default_hint = "Compare the request with the API's documentation at /docs."
+
+
+class NotFound(RequestError):
+    """There is nothing under this address."""
+
+    code = "not_found"
+    status = 404
+    default_hint = "List the resources first and use an id from the answer."
+
+
+class CursorInvalid(RequestError):
+    """The cursor of a list cannot be used."""
+
+    code = "list_cursor_invalid"
+    default_hint = "Send `next_cursor` of the last answer unchanged, with the same filters, or leave it out."
+
+
+class NameTaken(RequestError):
+    """Something of this name exists already."""
+
+    code = "name_taken"
+    status = 409
+    default_hint = "Choose another name, or delete the old one first."
+
+
+class MethodNotAllowed(RequestError):
+    """Another method is needed under this address."""
+
+    code = "method_not_allowed"
+    status = 405
+    default_hint = "The Allow header lists the methods it takes."
+
+
+class ConfigRefused(RequestError):
+    """The pair's configuration cannot be changed like this."""
+
+    code = "config_refused"
+    default_hint = "Correct the named keys. GET /v1/config shows all keys with their present values."
+
+
+class PreconditionRequired(RequestError):
+    """A change of the configuration must name the version it was made from."""
+
+    code = "precondition_required"
+    status = 428
+    default_hint = "Send the ETag of GET /v1/config as If-Match."
+
+
+class PreconditionFailed(RequestError):
+    """The configuration was changed by somebody else meanwhile."""
+
+    code = "precondition_failed"
+    status = 412
+    default_hint = "Read GET /v1/config again and repeat the change on the new version."
