@@ -11,13 +11,16 @@ from typing import Any, Final
 from fastapi import APIRouter
 from pydantic import SecretStr
 
+from services.primary_agent.capture.service import CaptureService
+from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.judgement import Judgement
 from services.primary_agent.node.machine import kernel_boot_id
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.peer_watch import PeerWatch
 from services.primary_agent.node.record import RecordFile
-from services.primary_agent.routes.caller import own_caller, peer_caller
+from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
+from services.primary_agent.routes.exports import exports_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
 from services.primary_agent.routes.node import node_router
 from services.primary_agent.routes.probes import probes_router
@@ -56,30 +59,35 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     peers = PeerWatch(settings, clock, node, looked)
     judgement = Judgement(settings, clock, node, peers, databases, looked)
 
-    def components() -> tuple[ComponentStatus, ...]:
-        return tuple(ComponentStatus(name=one.name, database=one.database) for one in settings.components)
+    capture = CaptureService(settings, clock, node)
+    exports = ExportService(settings, clock, node, capture)
 
-    def application(*, is_network: bool) -> Application:
-        caller = peer_caller(settings, node) if is_network else own_caller(node)
-        routers: tuple[APIRouter, ...] = (
+    def components() -> tuple[ComponentStatus, ...]:
+        return tuple(capture.status(component.name) for component in settings.components)
+
+    def application(caller: Caller, *others: APIRouter, docs: bool) -> Application:
+        app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
+        for router in (
             heartbeat_router(settings, clock, node, databases, components, caller),
             node_router(node, components, caller),
+            *others,
             probes_router(node, databases),
-        )
-        app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=is_network and settings.agent.docs)
-        for router in routers:
+        ):
             app.include_router(router)
         return app
 
+    peer = peer_caller(settings, node)
     return Agent(
         node=node,
         loops=(
             Sibling("database watch", databases.run),
             Sibling("peer watch", peers.run),
             Sibling("judgement", judgement.run),
+            Sibling("capture", capture.run),
+            Sibling("exports", exports.run),
         ),
-        network=application(is_network=True),
-        socket=application(is_network=False),
+        network=application(peer, exports_router(exports, peer), docs=settings.agent.docs),
+        socket=application(own_caller(node), docs=False),
     )
 
 
