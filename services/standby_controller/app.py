@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from services.standby_controller.api import new_app
 from services.standby_controller.api.parts import give_parts
 from services.standby_controller.apply.component import clear_orphans, sync_component
-from services.standby_controller.assembly import Copying, assemble
+from services.standby_controller.assembly import assemble
+from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.source import Source
@@ -16,14 +16,28 @@ from services.standby_controller.sync import CopyComponent
 from shared.clock import SystemClock
 from shared.http.server import tcp_server
 from shared.lifecycle import Sibling, run_siblings
-from shared.node.client import NodeClient
 from shared.node.model import Envelope
 from shared.settings import ComponentSettings, Settings
 
 
 async def serve(settings: Settings) -> None:
     """Run the controller until it is told to stop; raise ConfigurationError for what cannot work."""
-    async with assemble(settings, copying_of(settings), SystemClock()) as controller:
+    clock = SystemClock()
+
+    async def clear() -> None:
+        await clear_orphans(settings)
+
+    async with (
+        open_links(settings, clock) as links,
+        assemble(
+            settings,
+            clock,
+            sources=links.heartbeats,
+            copy_component=_copy_from(settings, links),
+            clear_orphans=clear,
+        ) as controller,
+    ):
+        links.voice.listen_to(lambda: controller.parts.monitor.own)
         app = new_app(docs=settings.controller.docs)
         give_parts(app, controller.parts)
         server = tcp_server(app, settings.controller, "controller")
@@ -35,25 +49,17 @@ def openapi_document() -> dict[str, Any]:
     return new_app(docs=True).openapi()
 
 
-def copying_of(settings: Settings) -> Copying:
-    """Return how this node copies data."""
+def _copy_from(settings: Settings, links: Links) -> CopyComponent:
+    async def copy_component(
+        component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+    ) -> ComponentOutcome:
+        return await sync_component(
+            component,
+            settings=settings,
+            client=links.exports[source.node_id],
+            term=source.term,
+            envelope=envelope,
+            progress=progress,
+        )
 
-    def from_nodes(exports: Mapping[str, NodeClient]) -> CopyComponent:
-        async def copy_component(
-            component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
-        ) -> ComponentOutcome:
-            return await sync_component(
-                component,
-                settings=settings,
-                client=exports[source.node_id],
-                term=source.term,
-                envelope=envelope,
-                progress=progress,
-            )
-
-        return copy_component
-
-    async def clear() -> None:
-        await clear_orphans(settings)
-
-    return Copying(from_nodes, clear)
+    return copy_component

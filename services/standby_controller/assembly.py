@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
 
 from services.standby_controller.api.parts import Parts
 from services.standby_controller.facts import NodeFacts
@@ -23,19 +21,7 @@ from services.standby_controller.sync import CopyComponent, SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
 from shared.lifecycle import Sibling, run_every
-from shared.node.client import NodeClient
-from shared.node.protocol import Speaker
-from shared.settings import PeerSettings, Settings
-
-EXPORT_DEADLINE_SECONDS: Final = 15.0
-
-
-@dataclass(frozen=True, slots=True)
-class Copying:
-    """How data is copied: one component from its source, and what a killed copy leaves behind."""
-
-    copy_component: Callable[[Mapping[str, NodeClient]], CopyComponent]
-    clear_orphans: Callable[[], Awaitable[None]]
+from shared.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +33,23 @@ class Controller:
 
 
 @asynccontextmanager
-async def assemble(settings: Settings, copying: Copying, clock: Clock) -> AsyncIterator[Controller]:
-    """Put the controller together for the time of a block; nothing is asked of anybody yet."""
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.postgres.dsn.get_secret_value()))
+async def assemble(
+    settings: Settings,
+    clock: Clock,
+    *,
+    sources: Sequence[HeartbeatSource],
+    copy_component: CopyComponent,
+    clear_orphans: Callable[[], Awaitable[None]],
+) -> AsyncIterator[Controller]:
+    """Put the controller together for the time of a block; nothing is asked of anybody yet.
+
+    `sources` are the heartbeats of this node and then of each peer, in the order of the settings.
+    """
+    async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node = settings.node.id
         events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
         config = PairConfig(database, events)
         recorder = Recorder(heartbeats, events, history, config, clock)
-        speaker = _Speaker(settings)
-        sources = [await stack.enter_async_context(client) for client in _heartbeat_clients(settings, speaker, clock)]
         monitor = Monitor(
             _nodes(settings, sources),
             heartbeat_seconds=settings.controller.heartbeat_seconds,
@@ -64,17 +57,10 @@ async def assemble(settings: Settings, copying: Copying, clock: Clock) -> AsyncI
             recorder=recorder,
             clock=clock,
         )
-        speaker.listen_to(monitor)
-        exports = {
-            peer.node_id: await stack.enter_async_context(
-                NodeClient.of_peer(settings, peer, speaker, deadline_seconds=EXPORT_DEADLINE_SECONDS, clock=clock)
-            )
-            for peer in settings.peers
-        }
         runner = SyncRunner(
             components=settings.components,
-            copy_component=copying.copy_component(exports),
-            clear_orphans=copying.clear_orphans,
+            copy_component=copy_component,
+            clear_orphans=clear_orphans,
             history=history,
             recorder=recorder,
             monitor=monitor,
@@ -116,42 +102,10 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
     )
 
 
-class _Speaker:
-    """Says who this node is, as its own agent last said it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._boot_id = uuid.uuid4().hex
-        self._monitor: Monitor | None = None
-
-    def listen_to(self, monitor: Monitor) -> None:
-        self._monitor = monitor
-
-    def __call__(self) -> Speaker:
-        heartbeat = None if self._monitor is None else self._monitor.own.heartbeat
-        return Speaker(
-            pair_id=self._settings.node.pair_id,
-            node_id=self._settings.node.id,
-            boot_id=heartbeat.boot_id if heartbeat else self._boot_id,
-            epoch=heartbeat.term.epoch if heartbeat and heartbeat.term else None,
-        )
-
-
-def _heartbeat_clients(settings: Settings, speaker: Callable[[], Speaker], clock: Clock) -> list[NodeClient]:
-    """Return clients for the own agent and for each peer, in the order of `_nodes`."""
-    seconds = settings.controller.heartbeat_timeout_seconds
-    own = NodeClient.of_own_agent(settings, speaker, deadline_seconds=seconds, clock=clock)
-    peers = (
-        NodeClient.of_peer(settings, peer, speaker, deadline_seconds=seconds, clock=clock) for peer in settings.peers
-    )
-    return [own, *peers]
-
-
-def _nodes(settings: Settings, sources: list[NodeClient]) -> list[tuple[NodeFacts, HeartbeatSource]]:
+def _nodes(settings: Settings, sources: Sequence[HeartbeatSource]) -> list[tuple[NodeFacts, HeartbeatSource]]:
     own = settings.node
-    facts = [NodeFacts(own.id, own.mode, own.site, is_own=True), *map(_peer_facts, settings.peers)]
+    facts = [
+        NodeFacts(own.id, own.mode, own.site, is_own=True),
+        *(NodeFacts(peer.node_id, peer.mode, peer.site, is_own=False) for peer in settings.peers),
+    ]
     return list(zip(facts, sources, strict=True))
-
-
-def _peer_facts(peer: PeerSettings) -> NodeFacts:
-    return NodeFacts(peer.node_id, peer.mode, peer.site, is_own=False)
