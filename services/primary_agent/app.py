@@ -23,9 +23,10 @@ from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.exports import exports_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
 from services.primary_agent.routes.node import node_router
-from services.primary_agent.routes.probes import probes_router
 from shared.clock import Clock, SystemClock
+from shared.errors import WarmstandbyError
 from shared.http.application import Application, new_application
+from shared.http.probes import probes_router
 from shared.http.server import tcp_server, unix_server
 from shared.lifecycle import Sibling, run_siblings
 from shared.node.model import ComponentStatus
@@ -65,13 +66,16 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     def components() -> tuple[ComponentStatus, ...]:
         return tuple(capture.status(component.name) for component in settings.components)
 
+    def problems() -> tuple[WarmstandbyError, ...]:
+        return tuple(one for one in (databases.problem, node.write_problem) if one is not None)
+
     def application(caller: Caller, *others: APIRouter, docs: bool) -> Application:
         app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
         for router in (
             heartbeat_router(settings, clock, node, databases, components, caller),
             node_router(node, components, caller),
             *others,
-            probes_router(node, databases),
+            probes_router(lambda _: node.state, lambda _: problems()),
         ):
             app.include_router(router)
         return app

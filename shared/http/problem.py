@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+_SCHEMAS: Final = "#/components/schemas/"
+
 
 class RefusalDetails(BaseModel):
     """One reason of a refusal."""
@@ -92,20 +94,21 @@ def answer_with_problems(app: FastAPI) -> None:
 
 def document_problems(document: dict[str, Any]) -> None:
     """Give the problems of an OpenAPI document their media type, and invalid requests our form."""
-    problem = {"$ref": "#/components/schemas/ProblemDetails"}
     for operations in document.get("paths", {}).values():
         for operation in operations.values():
-            for status, response in operation.get("responses", {}).items():
-                content = response.get("content", {})
-                schema = content.get("application/json", {}).get("schema", {})
-                if schema.get("$ref", "").endswith("/HTTPValidationError"):
+            for response in operation.get("responses", {}).values():
+                models = {_model_of(content) for content in response.get("content", {}).values()}
+                if "HTTPValidationError" in models:
                     response["description"] = f"`{RequestError.code}`: {RequestError.title()}"
-                elif schema != problem or not str(status).startswith(("4", "5")):
-                    continue
-                response["content"] = {MEDIA_TYPE: {"schema": problem}}
+                if models & {"HTTPValidationError", "ProblemDetails"}:
+                    response["content"] = {MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}ProblemDetails"}}}
     schemas = document.get("components", {}).get("schemas", {})
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+
+
+def _model_of(content: dict[str, Any]) -> str:
+    return str(content.get("schema", {}).get("$ref", "")).removeprefix(_SCHEMAS)
 
 
 async def _on_error(request: Request, error: Exception) -> ProblemResponse:

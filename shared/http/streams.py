@@ -24,9 +24,9 @@ class ByteStream(Response):
 
     media_type = "application/octet-stream"
 
-    def __init__(self, producer: Producer) -> None:
+    def __init__(self, producer: Producer, status_code: int = 200) -> None:
         self._producer = producer
-        self.status_code = 200
+        self.status_code = status_code
         self.background = None
         self.init_headers({"Cache-Control": "no-store"})
 
