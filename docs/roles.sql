@@ -52,11 +52,4 @@ REVOKE ALL ON DATABASE warmstandby FROM PUBLIC;
 \if :application_is_here
     -- The publication, and a small schema with the place where the copy stands.
     GRANT CREATE ON DATABASE :"application" TO warmstandby;
-    -- What is applied is marked, so that a standby does not take it for changes of its own. These grants belong to the
-    -- database; a seed makes the standby's anew, which then works without them.
-    \connect :"application"
-    GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), pg_replication_origin_oid(text),
-        pg_replication_origin_session_setup, pg_replication_origin_session_reset(),
-        pg_replication_origin_session_is_setup(), pg_replication_origin_xact_setup(pg_lsn, timestamptz),
-        pg_replication_origin_xact_reset() TO warmstandby_apply;
 \endif

@@ -204,7 +204,12 @@ class _ComponentSync:
                 yield session
 
     async def _use_origin(self, session: Session) -> None:
-        """Mark what is written as coming from the other node, so that a later capture here can leave it out."""
+        """Mark what is written as coming from the other node, so that a later capture here can leave it out.
+
+        The functions are a superuser's, and a grant on them does not survive a seed: without the right, nothing is marked.
+        """
+        if not await session.fetchval(_QUERIES["may_use_origin"]):
+            return
         origin = f"warmstandby_{self._component.name}"
         if not await session.fetchval(_QUERIES["find_origin"], origin):
             with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):

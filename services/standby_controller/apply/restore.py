@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,10 @@ _OURS: Final = re.compile(
     r"^\d+; \d+ \d+ "
     r"(?:PUBLICATION - warmstandby |PUBLICATION TABLE .*? warmstandby |EVENT TRIGGER - warmstandby_guard )"
 )
+
+
+_SYSTEM_RIGHTS: Final = re.compile(r"^\d+; \d+ \d+ ACL pg_catalog ")
+_log = logging.getLogger(__name__)
 
 
 class SchemaArchive:
@@ -40,9 +45,10 @@ class SchemaArchive:
         *,
         shadow: str,
         seed_id: str,
+        is_superuser: bool,
         progress: Progress,
     ) -> SchemaArchive:
-        """Bring the archive here and leave our own objects out of it."""
+        """Bring the archive here and leave our own objects out of it, and rights only a superuser may give."""
         program = await find_program(
             "pg_restore",
             bin_dir=settings.postgres.bin_dir,
@@ -60,6 +66,13 @@ class SchemaArchive:
                     await asyncio.to_thread(file.write, chunk)
         text = await archive._run("--list", str(archive._file), connects=False)
         kept = [line for line in text.splitlines() if not _OURS.match(line)]
+        if not is_superuser:
+            unable = [line for line in kept if _SYSTEM_RIGHTS.match(line)]
+            kept = [line for line in kept if not _SYSTEM_RIGHTS.match(line)]
+            if unable:
+                _log.warning(
+                    "rights on system objects are not copied, our role may not give them", extra={"rights": unable}
+                )
         await asyncio.to_thread(archive._list.write_text, "\n".join(kept) + "\n", encoding="utf-8")
         return archive
 

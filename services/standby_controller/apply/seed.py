@@ -62,6 +62,7 @@ class Seeder:
             manifest,
             shadow=self._shadow.name,
             seed_id=self._shadow.seed_id,
+            is_superuser=await self._shadow.is_superuser(),
             progress=progress,
         )
         try:

@@ -44,6 +44,10 @@ REFRESH MATERIALIZED VIEW {view};
 -- Return the seed that made the database.
 SELECT seed_id FROM warmstandby.cursor WHERE component = $1;
 
+-- name: is_superuser
+-- Say whether our role is a superuser.
+SELECT rolsuper FROM pg_roles WHERE rolname = current_user;
+
 -- name: list_roles
 -- Return the roles that exist here, of those named.
 SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY ($1::text[]);

@@ -75,6 +75,10 @@ class Shadow:
                 raise SeedRefused(f"this server cannot hold a database like {self.live}: {error}") from error
             await self._session.execute(_QUERIES["close_database"].format(database=quote_identifier(self.name)))
 
+    async def is_superuser(self) -> bool:
+        """Say whether our role may give rights on system objects."""
+        return bool(await self._session.fetchval(_QUERIES["is_superuser"]))
+
     async def take_properties(self, properties: DatabaseProperties) -> None:
         """Give the shadow the rights, limit, comment and settings of the source."""
         name = quote_identifier(self.name)

@@ -38,6 +38,11 @@ UPDATE warmstandby.cursor
  WHERE component = $1 AND seq = $2 AND nonce = $3
 RETURNING seq;
 
+-- name: may_use_origin
+-- Say whether our role may mark what it writes.
+SELECT has_function_privilege('pg_replication_origin_create(text)', 'EXECUTE')
+   AND has_function_privilege('pg_replication_origin_session_setup(text)', 'EXECUTE');
+
 -- name: find_origin
 -- Return whether the replication origin exists.
 SELECT EXISTS (SELECT FROM pg_replication_origin WHERE roname = $1);
@@ -100,7 +105,7 @@ INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg
 -- name: merge_rows
 -- Update what differs to the byte, insert what is new; only where the key is the only unique index.
 MERGE INTO ONLY {table} AS t USING pg_temp.{rows} AS r ON {row_match}
-WHEN MATCHED AND ROW({old}) OPERATOR(pg_catalog.*<>) ROW({new}) THEN UPDATE SET {assignments}
+WHEN MATCHED AND ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record THEN UPDATE SET {assignments}
 WHEN NOT MATCHED THEN INSERT ({columns}) OVERRIDING SYSTEM VALUE VALUES ({new});
 
 -- name: set_sequences
