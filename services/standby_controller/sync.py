@@ -90,6 +90,11 @@ class SyncRunner:
         self._successes: dict[str, ComponentRecord] = {}
 
     @property
+    def is_ready(self) -> bool:
+        """Say whether the history was read, so that syncs can start."""
+        return self._group is not None
+
+    @property
     def running(self) -> RunningSync | None:
         """Return the sync at work."""
         return self._running

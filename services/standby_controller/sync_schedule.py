@@ -41,6 +41,8 @@ class SyncSchedule:
 
     async def look(self) -> None:
         """Start a sync if one is due; raises PostgresError and PeerError."""
+        if not self._runner.is_ready:
+            return
         config = (await self._config.read(self._clock.now())).document
         if self._monitor.own.state is not State.STANDBY or self._runner.running is not None:
             return

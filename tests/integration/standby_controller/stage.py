@@ -1,0 +1,231 @@
+"""A controller on a real control database whose neighbours are scripted: the agents, and the copying."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from services.standby_controller.api import new_app
+from services.standby_controller.api.parts import Parts, give_parts
+from services.standby_controller.assembly import assemble
+from services.standby_controller.facts import Reach
+from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.progress import Progress
+from services.standby_controller.source import Source
+from services.standby_controller.store.tokens import Role
+from shared.clock import SystemClock
+from shared.errors import WarmstandbyError
+from shared.node.client import Heard
+from shared.node.model import ClockExchange, DatabaseHealth, Envelope, Heartbeat, State, Term, UnkeptTable, Versions
+from shared.replication.model import SyncKind, SyncPhase, SyncPoint
+from shared.settings import (
+    ComponentSettings,
+    ControllerSettings,
+    Mode,
+    NodeSettings,
+    PeerSettings,
+    PostgresSettings,
+    Settings,
+)
+
+NOBODY = "http://127.0.0.1:1"
+NONE: Mapping[str, str] = {}
+
+
+@dataclass
+class ScriptedAgent:
+    """An agent that says what a test wants; `error` makes it fail instead."""
+
+    node_id: str
+    mode: Mode
+    state: State
+    term: Term | None = None
+    error: WarmstandbyError | None = None
+    clock_ahead_seconds: float = 0.0
+    components: tuple[Any, ...] = ()
+
+    async def heartbeat(self) -> Heard:
+        """Answer as scripted, at once."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        clock, now = SystemClock(), datetime.now(UTC)
+        theirs = now + timedelta(seconds=self.clock_ahead_seconds)
+        heartbeat = Heartbeat(
+            pair_id="pair",
+            node_id=self.node_id,
+            boot_id="boot",
+            term=self.term,
+            mode=self.mode,
+            site="main",
+            state=self.state,
+            clock=ClockExchange(sent_at=now, received_at=theirs, answered_at=theirs),
+            database=DatabaseHealth(is_healthy=True, checked_age_seconds=0.0),
+            components=self.components,
+            uptime_seconds=1.0,
+            versions=Versions(warmstandby="0", python="3"),
+        )
+        return Heard(heartbeat, now, now, clock.monotonic(), clock.monotonic())
+
+
+@dataclass
+class ScriptedCopy:
+    """Copies nothing, and says it did; a test holds it up, or makes it fail."""
+
+    hold: asyncio.Event = field(default_factory=asyncio.Event)
+    error: Exception | None = None
+    rows: int = 3
+    calls: int = 0
+    cleared: int = 0
+
+    async def copy(
+        self, component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+    ) -> ComponentOutcome:
+        """Go through the phases of a seed."""
+        self.calls += 1
+        progress.begin(SyncKind.SEED, tables_total=2, bytes_total=1000)
+        progress.enter(SyncPhase.COPYING)
+        progress.start_table("public.item")
+        progress.add_bytes(100)
+        progress.add_rows(self.rows)
+        await self.hold.wait()
+        if self.error is not None:
+            raise self.error
+        progress.finish_table("public.item", self.rows)
+        progress.enter(SyncPhase.DONE)
+        return ComponentOutcome(
+            component=component.name,
+            kind=SyncKind.SEED,
+            reason="there is no copy yet",
+            point=SyncPoint(capture_id="c", seq=self.calls, nonce="n"),
+            rows=self.rows,
+            keys=0,
+            bytes=100,
+            snapshot_at=datetime.now(UTC),
+            rows_per_table=dict(progress.rows_per_table),
+            seconds_per_phase=progress.seconds_per_phase(),
+            unkept=(UnkeptTable(name="public.log", reason="it has no key"),),
+        )
+
+    async def clear(self) -> None:
+        """Count."""
+        self.cleared += 1
+
+
+@dataclass
+class Stage:
+    """The controller of node b (secondary), which follows node a."""
+
+    parts: Parts
+    own: ScriptedAgent
+    peer: ScriptedAgent
+    copy: ScriptedCopy
+    http: httpx.AsyncClient
+    secrets: dict[Role, str]
+
+    def auth(self, role: Role = Role.ADMIN) -> dict[str, str]:
+        """Return the header of a token of this role."""
+        return {"Authorization": f"Bearer {self.secrets[role]}"}
+
+    async def get(self, path: str, *, expect: int = 200, role: Role = Role.ADMIN) -> Any:
+        """Read a resource as JSON."""
+        response = await self.http.get(path, headers=self.auth(role))
+        assert response.status_code == expect, response.text
+        return response.json()
+
+    async def post(self, path: str, *, expect: int = 202, json: Any = None, headers: Mapping[str, str] = NONE) -> Any:
+        """Start something and return the answer."""
+        response = await self.http.post(path, headers={**self.auth(), **headers}, json=json)
+        assert response.status_code == expect, response.text
+        return response.json()
+
+    async def ended(self, sync_id: str, *, within_seconds: float = 10.0) -> Any:
+        """Wait for the end of a sync and return it."""
+        sync: Any = None
+
+        async def has_ended() -> bool:
+            nonlocal sync
+            sync = await self.get(f"/v1/syncs/{sync_id}")
+            return bool(sync["result"] != "running")
+
+        await eventually(has_ended, within_seconds=within_seconds)
+        return sync
+
+
+def settings_of(dsn: str, folder: Path) -> Settings:
+    """Return the settings of node b."""
+    return Settings(
+        node=NodeSettings(id="b", mode=Mode.SECONDARY, pair_id="pair", key=SecretStr("b" * 24), state_dir=folder),
+        postgres=PostgresSettings(dsn=SecretStr(dsn), apply_dsn=SecretStr(dsn)),
+        components=(ComponentSettings(name="shop", database="shop"), ComponentSettings(name="mail", database="mail")),
+        peers=(
+            PeerSettings(
+                node_id="a",
+                mode=Mode.PRIMARY,
+                agent_url=NOBODY,
+                controller_url=NOBODY,
+                key=SecretStr("a" * 24),
+            ),
+        ),
+        controller=ControllerSettings(heartbeat_seconds=0.1),
+    )
+
+
+@asynccontextmanager
+async def open_stage(
+    dsn: str, folder: Path, *, is_scheduled: bool = False, peer_error: WarmstandbyError | None = None
+) -> AsyncIterator[Stage]:
+    """Run the controller with all its loops for the time of a block."""
+    term = Term(epoch=1, owner="a")
+    own = ScriptedAgent("b", Mode.SECONDARY, State.STANDBY, term)
+    peer = ScriptedAgent("a", Mode.PRIMARY, State.ACTIVE, term, peer_error)
+    copy = ScriptedCopy()
+    copy.hold.set()
+    async with assemble(
+        settings_of(dsn, folder), SystemClock(), sources=[own, peer], copy_component=copy.copy, clear_orphans=copy.clear
+    ) as controller:
+        parts, app = controller.parts, new_app(docs=True)
+        give_parts(app, parts)
+        await parts.database.prepare()
+        await parts.database.execute("DELETE FROM control.tokens")
+        now = parts.clock.now()
+        secrets = {role: (await parts.tokens.create(role.value, role, now, None))[1] for role in Role}
+        async with (
+            asyncio.TaskGroup() as group,
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://controller") as http,
+        ):
+            loops = [
+                group.create_task(loop.run(), name=loop.name)
+                for loop in controller.loops
+                if is_scheduled or loop.name != "schedule"
+            ]
+            await _settle(parts)
+            yield Stage(parts, own, peer, copy, http, secrets)
+            for loop in reversed(loops):
+                loop.cancel()
+                await asyncio.wait([loop])
+
+
+async def _settle(parts: Parts) -> None:
+    async def is_settled() -> bool:
+        nodes_were_asked = parts.monitor.own.state and parts.monitor.peers[0].reach is not Reach.UNKNOWN
+        return bool(nodes_were_asked) and parts.runner.is_ready
+
+    await eventually(is_settled)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]], *, within_seconds: float = 10.0) -> None:
+    """Wait until a condition holds; raises TimeoutError."""
+    async with asyncio.timeout(within_seconds):
+        while True:
+            if await condition():
+                return
+            await asyncio.sleep(0.02)
