@@ -8,7 +8,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,7 +63,7 @@ class WorkloadReport:
 
 
 class Workload:
-    """Writers over one database: `run` once, ask `report` and `hold` at any time.
+    """Writers over one database: `run` once, ask `report`, `hold` and `leave_out` at any time.
 
     What a writer's n-th transaction chooses depends on the seed, the writer and n alone. The first round of each writer
     runs every kind of transaction once; after that the weights decide.
@@ -91,6 +91,7 @@ class Workload:
         self._rows_written = 0
         self._started_at: float | None = None
         self._seconds: float | None = None
+        self._left_out: frozenset[Kind] = frozenset()
         self._busy = 0
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -135,6 +136,15 @@ class Workload:
         finally:
             self._may_write.set()
 
+    @contextmanager
+    def leave_out(self, *kinds: Kind) -> Iterator[None]:
+        """Begin no transaction of these kinds for the time of a block; those at work end as they would."""
+        self._left_out = frozenset(kinds)
+        try:
+            yield
+        finally:
+            self._left_out = frozenset()
+
     async def _write(self, writer: int, stop: asyncio.Event) -> None:
         connection = await asyncpg.connect(self._dsn, server_settings={"application_name": f"sample writer {writer}"})
         try:
@@ -147,6 +157,8 @@ class Workload:
                 while not self._may_write.is_set():  # again, because the next block may have begun before we woke
                     await self._may_write.wait()
                 kind = next(kinds)
+                if kind in self._left_out:
+                    continue
                 dice = Dice(random=random.Random(f"{self._seed}/{writer}/{number}"), **limits)
                 try:
                     await self._perform(connection, kind, dice, f"sample_{writer}_{number}")

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sample.story.screen import Screen
 
 DRAW_SECONDS: Final = 0.2
-PACE_SECONDS: Final = 3.0
+PACE_SECONDS: Final = 5.0
 BAR_WIDTH: Final = 30
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ class Live:
         if self._progress is None:
             yield f"{self._title} … {now - self._since:.0f} s"
         else:
-            yield f"{self._title}: {self._progress['kind'] or ''} {self._progress['phase']}".replace(":  ", ": ")
+            yield f"{self._title}: {self._progress['phase']}"
             yield from progress_lines(self._progress)
         pace = self._pace(now)
         if pace is not None:

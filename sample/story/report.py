@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from sample.application import DatabaseSize
 from sample.comparison_result import Comparison
 from sample.workload import WorkloadReport
 
 Json = dict[str, Any]
-
-#: The application empties its queue by TRUNCATE: as it was at an older snapshot, nobody can read it again.
-TRUNCATED_BY_APPLICATION: Final = frozenset({"fleet.scan_queue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +35,9 @@ class Round:
         return self.bytes / 1e6 / self.seconds if self.seconds > 0 else 0.0
 
     @property
-    def unread(self) -> tuple[str, ...]:
-        """Name what the judge could not read at the snapshot any more."""
-        return tuple(found.name for found in self.comparison.not_comparable)
-
-    @property
     def equal(self) -> bool:
-        """Say whether all is equal; while the application writes, the table that it truncates may be missing."""
-        allowed = frozenset[str]() if self.is_quiet else TRUNCATED_BY_APPLICATION
-        return not self.comparison.differences and allowed.issuperset(self.unread)
+        """Say whether everything was compared and everything is equal."""
+        return self.comparison.equal
 
     def as_json(self) -> Json:
         """Return the round for programs."""
@@ -67,7 +58,7 @@ class Round:
                 "sequences": len(self.comparison.sequences),
                 "seconds": round(self.comparison.seconds, 3),
                 "differences": [str(found) for found in self.comparison.differences],
-                "not_comparable": list(self.unread),
+                "not_comparable": [str(found) for found in self.comparison.not_comparable],
             },
         }
 
@@ -130,12 +121,6 @@ class Report:
             yield (
                 f"Lag: the standby's data was {max(ages):.1f} s old at most when a sync ended, "
                 f"and {max(oldest):.1f} s at most just before the next one ended."
-            )
-        unread = sorted({name for found in self.rounds for name in found.unread} & TRUNCATED_BY_APPLICATION)
-        if unread and self.equal:
-            yield (
-                f"{', '.join(unread)} was truncated by the application during some comparisons, so that nobody could "
-                "read it as it was; the last comparison, with the application at rest, covers it."
             )
         yield from (line for found in self.rounds if not found.equal for line in _differences(found))
         if self.error is not None:

@@ -1,6 +1,8 @@
 """One round: hold the application, note a snapshot, start a sync, let the application go on, compare when it has ended.
 
 Between the judge's snapshot and the sync's own nobody writes, so the standby must come to show the judge's exactly.
+Until the comparison has ended nobody truncates: no snapshot shows a table as it was before a later TRUNCATE, neither to
+the judge nor to the sync, which would have to take its snapshot again.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from lab.people import RUNNING, PeopleApi, explain_sync
 from sample.comparison import compare_databases, read_sequences
 from sample.snapshot_reader import connect
 from sample.story.report import Round, age_seconds
+from sample.transactions.model import Kind
 from sample.workload import Workload
 
 Json = dict[str, Any]
@@ -55,8 +59,9 @@ async def play_round(
     """
     name = "Seed" if number == 0 else f"Sync {number}"
     begin(name)
-    async with connect(sides.source_dsn) as connection, AsyncExitStack() as held:
+    async with connect(sides.source_dsn) as connection, AsyncExitStack() as calmed, AsyncExitStack() as held:
         if workload is not None:
+            calmed.enter_context(workload.leave_out(Kind.EMPTY_QUEUE))
             await held.enter_async_context(workload.hold())
         held_at = time.monotonic()
         async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -64,16 +69,19 @@ async def play_round(
             sequences = await read_sequences(sides.source_dsn)
             async with asyncio.timeout(SYNC_SECONDS):
                 sync = await start_and_open(sides.api, look)
+                released_at = datetime.now(UTC)
                 await held.aclose()
                 held_seconds = time.monotonic() - held_at
                 sync = await sides.api.follow_sync(sync["id"], look)
             if sync["result"] != "succeeded":
                 raise SyncError(explain_sync(sync))
+            (component,) = sync["components"]
+            if workload is not None and datetime.fromisoformat(component["snapshot_at"]) > released_at:
+                raise SyncError(f"{name} took its snapshot again while the application wrote: nobody can judge it")
             begin(f"{name}: an independent judge compares both sides")
             comparison = await compare_databases(
                 sides.source_dsn, sides.target_dsn, source_snapshot=snapshot, source_sequences=sequences
             )
-    (component,) = sync["components"]
     found = Round(
         number=number,
         kind=component["kind"],
