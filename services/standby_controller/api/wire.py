@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
 
 from services.standby_controller.store.pages import MAX_LIMIT
 from services.standby_controller.store.records import Failure
@@ -56,8 +57,18 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items in the answe
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")]
 DEFAULT_LIMIT: Final = 50
 
-From = Annotated[AwareDatetime | None, Query(description="Not before this instant (RFC 3339 with a zone).")]
-Before = Annotated[AwareDatetime | None, Query(description="Before this instant (RFC 3339 with a zone).")]
+
+def _to_utc(instant: datetime) -> datetime:
+    """Return the instant in UTC; those beyond the calendar's ends, by their zone, are the ends."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if instant.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+AskedInstant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+From = Annotated[AskedInstant | None, Query(description="Not before this instant (RFC 3339 with a zone).")]
+Before = Annotated[AskedInstant | None, Query(description="Before this instant (RFC 3339 with a zone).")]
 
 NAME: Final = r"^[A-Za-z0-9_-]{1,63}$"
 CODE: Final = r"^[a-z0-9_]{1,63}$"

@@ -15,9 +15,9 @@ from shared.node.model import State, Term
 from tests.integration.standby_controller.stage import Stage, eventually, open_stage
 
 
-async def test_a_sync_is_started_and_ends_in_the_history(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_sync_is_started_and_ends_in_the_history(newest_dsn: str, tmp_path: Path) -> None:
     """With the rows of each table, the reason of a seed, and an event."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         response = await stage.http.post("/v1/syncs", headers=stage.auth(Role.OPERATOR))
         assert response.status_code == 202
         assert response.headers["Location"] == f"/v1/syncs/{response.json()['id']}"
@@ -35,9 +35,9 @@ async def test_a_sync_is_started_and_ends_in_the_history(control_dsn: str, tmp_p
         assert [event["subject"] for event in events["items"]] == [sync["id"]]
 
 
-async def test_a_second_sync_is_refused_while_one_runs(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_second_sync_is_refused_while_one_runs(newest_dsn: str, tmp_path: Path) -> None:
     """However many ask, one runs; the progress is live meanwhile."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.copy.hold.clear()
         answers = await asyncio.gather(*(stage.http.post("/v1/syncs", headers=stage.auth()) for _ in range(6)))
         assert sorted(answer.status_code for answer in answers) == [202] + [409] * 5
@@ -56,9 +56,9 @@ async def test_a_second_sync_is_refused_while_one_runs(control_dsn: str, tmp_pat
         assert stage.copy.calls == 2
 
 
-async def test_an_idempotency_key_starts_one_sync(control_dsn: str, tmp_path: Path) -> None:
+async def test_an_idempotency_key_starts_one_sync(newest_dsn: str, tmp_path: Path) -> None:
     """A program that lost the answer asks again, and gets the same sync."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         first = await stage.post("/v1/syncs", headers={"Idempotency-Key": "once"})
         await stage.ended(first["id"])
         second = await stage.post("/v1/syncs", headers={"Idempotency-Key": "once"})
@@ -68,9 +68,9 @@ async def test_an_idempotency_key_starts_one_sync(control_dsn: str, tmp_path: Pa
         await stage.ended(third["id"])
 
 
-async def test_a_sync_is_cancelled(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_sync_is_cancelled(newest_dsn: str, tmp_path: Path) -> None:
     """By name, with nothing half done, and only once."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.copy.hold.clear()
         started = await stage.post("/v1/syncs")
         await eventually(lambda: _is(stage.copy.calls == 1))
@@ -90,9 +90,9 @@ async def test_a_sync_is_cancelled(control_dsn: str, tmp_path: Path) -> None:
     ("state", "code", "status"),
     [(State.ACTIVE, "not_standby", 409), (State.UNINITIALISED, "not_standby", 409), (State.FENCED, "not_standby", 409)],
 )
-async def test_only_a_standby_syncs(control_dsn: str, tmp_path: Path, state: State, code: str, status: int) -> None:
+async def test_only_a_standby_syncs(newest_dsn: str, tmp_path: Path, state: State, code: str, status: int) -> None:
     """An active node must never be overwritten; the own agent is asked again at that moment."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.own.state = state
         answer = await stage.post("/v1/syncs", expect=status)
         assert answer["code"] == code
@@ -100,9 +100,9 @@ async def test_only_a_standby_syncs(control_dsn: str, tmp_path: Path, state: Sta
         assert (await stage.get("/v1/syncs"))["items"] == []
 
 
-async def test_there_must_be_somebody_to_copy_from(control_dsn: str, tmp_path: Path) -> None:
+async def test_there_must_be_somebody_to_copy_from(newest_dsn: str, tmp_path: Path) -> None:
     """Each way that the other node can be missing has its own answer."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.peer.error = PeerUnreachable("no route")
         await eventually(lambda: _is(stage.parts.monitor.peers[0].state is None))
         assert (await stage.post("/v1/syncs", expect=503))["code"] == "peer_unreachable"
@@ -132,10 +132,10 @@ async def test_there_must_be_somebody_to_copy_from(control_dsn: str, tmp_path: P
     ],
 )
 async def test_a_failure_is_recorded_with_its_code(
-    control_dsn: str, tmp_path: Path, error: Exception, code: str, tried: int
+    newest_dsn: str, tmp_path: Path, error: Exception, code: str, tried: int
 ) -> None:
     """The other components are tried too, unless the source is gone."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.copy.error = error
         sync = await stage.ended((await stage.post("/v1/syncs"))["id"])
         assert (sync["result"], sync["failure"]["code"]) == ("failed", code)
@@ -146,9 +146,9 @@ async def test_a_failure_is_recorded_with_its_code(
         assert "sync_failing" in [advisory["code"] for advisory in status["advisories"]]
 
 
-async def test_a_list_is_read_as_json_or_csv(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_list_is_read_as_json_or_csv(newest_dsn: str, tmp_path: Path) -> None:
     """A page at a time."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         ids = [(await stage.ended((await stage.post("/v1/syncs"))["id"]))["id"] for _ in range(3)]
         page = await stage.get("/v1/syncs?limit=2")
         assert [sync["id"] for sync in page["items"]] == [ids[2], ids[1]]
@@ -167,33 +167,31 @@ async def test_a_list_is_read_as_json_or_csv(control_dsn: str, tmp_path: Path) -
         assert (await stage.get("/v1/syncs?cursor=x", expect=422))["code"] == "list_cursor_invalid"
 
 
-async def test_what_a_dead_controller_left_running_is_interrupted_at_the_start(
-    control_dsn: str, tmp_path: Path
-) -> None:
+async def test_what_a_dead_controller_left_running_is_interrupted_at_the_start(newest_dsn: str, tmp_path: Path) -> None:
     """And nothing needs cleaning by hand."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         started = await stage.ended((await stage.post("/v1/syncs"))["id"])
         await stage.parts.database.execute("UPDATE control.syncs SET result = 'running', ended_at = NULL")  # as kill -9
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         left = await stage.get(f"/v1/syncs/{started['id']}")
         assert (left["result"], left["failure"]["code"]) == ("interrupted", "controller_died")
         again = await stage.ended((await stage.post("/v1/syncs"))["id"])
         assert again["result"] == "succeeded"
 
 
-async def test_a_sync_of_a_controller_that_is_stopped_is_interrupted(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_sync_of_a_controller_that_is_stopped_is_interrupted(newest_dsn: str, tmp_path: Path) -> None:
     """Said at once, not at the next start."""
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         stage.copy.hold.clear()
         started = await stage.post("/v1/syncs")
-    async with open_stage(control_dsn, tmp_path) as stage:
+    async with open_stage(newest_dsn, tmp_path) as stage:
         left = await stage.get(f"/v1/syncs/{started['id']}")
         assert (left["result"], left["failure"]["code"]) == ("interrupted", "controller_stopped")
 
 
-async def test_the_schedule_runs_syncs_by_itself(control_dsn: str, tmp_path: Path) -> None:
+async def test_the_schedule_runs_syncs_by_itself(newest_dsn: str, tmp_path: Path) -> None:
     """The first at once, then on the interval, and none while the node is no standby."""
-    async with open_stage(control_dsn, tmp_path, is_scheduled=True) as stage:
+    async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
         config = await stage.http.get("/v1/config", headers=stage.auth())
         patch = {"sync": {"interval_seconds": 1, "accept_short_interval": True}}
         headers = {**stage.auth(), "If-Match": config.headers["ETag"]}
@@ -210,9 +208,9 @@ async def test_the_schedule_runs_syncs_by_itself(control_dsn: str, tmp_path: Pat
         assert (await stage.get("/v1/status"))["next_sync_at"] is None
 
 
-async def test_a_scheduled_sync_without_a_source_is_a_failed_one(control_dsn: str, tmp_path: Path) -> None:
+async def test_a_scheduled_sync_without_a_source_is_a_failed_one(newest_dsn: str, tmp_path: Path) -> None:
     """So that the history shows why the data grows old."""
-    async with open_stage(control_dsn, tmp_path, is_scheduled=True, peer_error=PeerUnreachable("no route")) as stage:
+    async with open_stage(newest_dsn, tmp_path, is_scheduled=True, peer_error=PeerUnreachable("no route")) as stage:
         await eventually(lambda: _has_syncs(stage, 1))
         items = (await stage.get("/v1/syncs"))["items"]
         sync = await stage.ended(items[0]["id"])
