@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from services.standby_controller.store.tokens import Role
 from shared.errors import PeerRefusedUs, PeerUnreachable
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, State, Term
@@ -195,33 +193,28 @@ async def test_probes_say_what_the_own_agent_says(newest_dsn: str, tmp_path: Pat
         assert [await probe("/health/live"), await probe("/health/ready")] == [200, 503]
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/v1/syncs?limit=0",
-        "/v1/syncs?result=odd",
-        "/v1/syncs?started_from=yesterday",
-        "/v1/syncs?started_from=2026-01-01T00:00:00",
-        "/v1/heartbeats?peer=%00",
-        "/v1/events?after=x",
-        "/v1/events?kind=odd",
-    ],
-)
-async def test_a_question_that_makes_no_sense_is_refused(newest_dsn: str, tmp_path: Path, path: str) -> None:
+async def test_a_question_that_makes_no_sense_is_refused(newest_dsn: str, tmp_path: Path) -> None:
     """As a problem, and without asking the database."""
     async with open_stage(newest_dsn, tmp_path) as stage:
-        answer = await stage.get(path, expect=422)
-        assert answer["code"] in ("request_invalid", "list_cursor_invalid")
-        assert answer["hint"]
+        for path in (
+            "/v1/syncs?limit=0",
+            "/v1/syncs?result=odd",
+            "/v1/syncs?started_from=yesterday",
+            "/v1/syncs?started_from=2026-01-01T00:00:00",
+            "/v1/heartbeats?peer=%00",
+            "/v1/events?after=x",
+            "/v1/events?kind=odd",
+        ):
+            answer = await stage.get(path, expect=422)
+            assert answer["code"] in ("request_invalid", "list_cursor_invalid"), path
+            assert answer["hint"]
 
 
-@pytest.mark.parametrize(
-    "instant", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00Z"]
-)
-async def test_any_instant_may_be_asked_for(newest_dsn: str, tmp_path: Path, instant: str) -> None:
+async def test_any_instant_may_be_asked_for(newest_dsn: str, tmp_path: Path) -> None:
     """Also the first and the last ones that exist."""
     async with open_stage(newest_dsn, tmp_path) as stage:
-        assert (await stage.get(f"/v1/syncs?started_from={instant}&started_before={instant}"))["items"] == []
+        for instant in ("0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "2026-01-01T00:00:00Z"):
+            assert (await stage.get(f"/v1/syncs?started_from={instant}&started_before={instant}"))["items"] == []
 
 
 async def _reach(stage: Stage, reach: str) -> bool:
