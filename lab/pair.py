@@ -10,6 +10,7 @@ import atexit
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -104,8 +105,11 @@ class Pair:
         """
         for node in self.nodes:
             node.controller.start()
+        self.primary.agent.start()
         if not scheduled:
-            self._switch_schedule_off(timeout)
+            with ThreadPoolExecutor() as threads:
+                for done in [threads.submit(_switch_schedule_off, node, timeout) for node in self.nodes]:
+                    done.result()
         for node in self.nodes:
             node.agent.start()
         self.wait_roles(timeout)
@@ -172,16 +176,18 @@ class Pair:
         """Return the last lines of all services' logs."""
         return "\n".join(node.log_tail() for node in self.nodes)
 
-    def _switch_schedule_off(self, timeout: float) -> None:
-        """Change the configuration of each controller as soon as it has its database; its node is no standby yet."""
-        deadline = time.monotonic() + timeout
-        for node in self.nodes:
-            node.controller.wait_ready(timeout, "/health/live")
-            while True:
-                try:
-                    change_config(node.controller_url, node.token, {"sync": {"enabled": False}})
-                    break
-                except (ApiError, ServiceError) as error:
-                    if time.monotonic() > deadline:
-                        raise ServiceError(f"{error}\n{node.log_tail()}") from error
-                time.sleep(0.1)
+
+def _switch_schedule_off(node: Node, timeout: float) -> None:
+    """Change the configuration as soon as the controller has its database; the node is no standby yet."""
+    deadline = time.monotonic() + timeout
+    token = node.token  # made in the database, while the controller still starts
+    node.controller.wait_ready(timeout, "/health/live")
+    while True:
+        try:
+            change_config(node.controller_url, token, {"sync": {"enabled": False}})
+        except ApiError as error:
+            if time.monotonic() > deadline:
+                raise ServiceError(f"{error}\n{node.log_tail()}") from error
+            time.sleep(0.1)
+        else:
+            return

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +19,9 @@ from lab.binaries import TREE
 from lab.processes import start_time
 from tests.tier import rounds
 
+Demo = Callable[..., subprocess.Popen[str]]
+
 ROWS = rounds(20_000, 500_000)
-
-
-def demo(*arguments: str, folder: Path) -> subprocess.Popen[str]:
-    """Start the demo with its temporary files in a folder of the test."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "sample.demo", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=TREE,
-        env={**os.environ, "TMPDIR": str(folder)},
-    )
 
 
 def processes_in(folder: Path) -> list[str]:
@@ -50,22 +41,56 @@ def processes_in(folder: Path) -> list[str]:
 def wait_until_nothing_is_left(folder: Path) -> None:
     """The reaper of a killed process needs a moment."""
     deadline = time.monotonic() + 20
-    while processes_in(folder) or list(folder.iterdir()):
-        assert time.monotonic() < deadline, (processes_in(folder), list(folder.iterdir()))
+    while left := processes_in(folder) + [str(path) for path in folder.iterdir()]:
+        assert time.monotonic() < deadline, left
         time.sleep(0.1)
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """Where a demo of the test puts its temporary files."""
     place = tmp_path / "t"
     place.mkdir()
     return place
 
 
+@pytest.fixture
+def demo(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start the demo; one that a failed test leaves running is killed."""
+    with ExitStack() as stack:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sample.demo", *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=TREE,
+                env={**os.environ, "TMPDIR": str(folder)},
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start
+
+
+def read_until(process: subprocess.Popen[str], *marks: str) -> str:
+    """Read lines until one contains the first mark, then on until one contains the next."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for mark in marks:
+        while not lines or mark not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1], ("".join(lines), process.communicate()[1])
+    return "".join(lines)
+
+
 @pytest.mark.timeout(rounds(120, 300))
-def test_the_demo_ends_equal_and_says_so_in_its_last_line(folder: Path) -> None:
+def test_the_demo_ends_equal_and_says_so_in_its_last_line(folder: Path, demo: Demo) -> None:
     """Programs read the last line of stdout, people the rest; seed and syncs carried rows, and nothing is left."""
-    process = demo("--json", "--rows", str(ROWS), "--syncs", "2", "--pause", "1", folder=folder)
+    process = demo("--json", "--rows", str(ROWS), "--syncs", "2", "--pause", "1")
     output, told = process.communicate()
     assert process.returncode == 0, told
     *before, last = output.splitlines()
@@ -85,19 +110,13 @@ def test_the_demo_ends_equal_and_says_so_in_its_last_line(folder: Path) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_demo_that_stays_tells_where_to_look_and_stops_cleanly(folder: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("number", rounds([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
+def test_a_demo_that_stays_tells_where_to_look_and_stops(folder: Path, demo: Demo, number: signal.Signals) -> None:
     """Ctrl-C, or a supervisor's SIGTERM, ends it with the exit code of what was found."""
-    process = demo("--stay", "--rows", "3000", "--syncs", "1", "--pause", "0", folder=folder)
-    assert process.stdout is not None
-    lines = []
-    while not any("agent " in line for line in lines[-3:]) or "secondary" not in lines:
-        line = process.stdout.readline()
-        assert line, (lines, process.communicate())
-        lines.append(line.rstrip("\n"))
-    text = "\n".join(lines)
-    assert text.count("/docs") >= 3
-    assert "token wst_" in text
+    process = demo("--stay", "--rows", "3000", "--syncs", "1", "--pause", "0")
+    text = read_until(process, "Ctrl-C ends it", "secondary", "database ")
+    assert text.count("/docs") == 4
+    assert text.count("token wst_") == 2
     process.send_signal(number)
     output, told = process.communicate(timeout=30)
     assert process.returncode == 0, (output, told)
@@ -105,25 +124,22 @@ def test_a_demo_that_stays_tells_where_to_look_and_stops_cleanly(folder: Path, n
 
 
 @pytest.mark.timeout(60)
-def test_an_interrupted_demo_leaves_nothing(folder: Path) -> None:
-    """Ctrl-C in the middle of the preparations."""
-    process = demo("--rows", "3000", folder=folder)
-    assert process.stdout is not None
-    process.stdout.readline()
+def test_an_interrupted_demo_leaves_nothing(folder: Path, demo: Demo) -> None:
+    """A supervisor's SIGTERM in the middle of the preparations."""
+    process = demo("--rows", "3000")
+    read_until(process, "Starting both services")
     time.sleep(0.3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     output, told = process.communicate(timeout=30)
     assert process.returncode == 130, (output, told)
     wait_until_nothing_is_left(folder)
 
 
 @pytest.mark.timeout(60)
-def test_a_killed_demo_leaves_nothing(folder: Path) -> None:
+def test_a_killed_demo_leaves_nothing(folder: Path, demo: Demo) -> None:
     """A kill -9 gives it no chance to clean up; another process does."""
-    process = demo("--rows", "3000", folder=folder)
-    assert process.stdout is not None
-    while "standby" not in process.stdout.readline():
-        assert process.poll() is None
+    process = demo("--rows", "3000")
+    read_until(process, "the secondary standby")
     process.kill()
-    process.communicate()
+    process.wait()
     wait_until_nothing_is_left(folder)
