@@ -1,1 +1,1 @@
-"""The two services of a node: the agent, which owns it, and the controller, which thinks for it; neither imports the other."""
+"""The two services of a node: the agent owns it, the controller thinks for it; neither imports the other."""

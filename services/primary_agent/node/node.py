@@ -10,7 +10,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from services.primary_agent.node.record import Record, RecordStore, RecordUnreadable
 from shared.clock import Clock
@@ -24,6 +24,8 @@ from shared.node.transitions import decide
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
+
+LONGEST_STEP_SECONDS: Final = 2.0  # judgements come at least every second
 
 
 class EnvelopeFields(TypedDict):
@@ -47,7 +49,8 @@ class Node:
         self._kernel_boot_id = kernel_boot_id
         self._record = Record(pair_id=settings.node.pair_id, node_id=settings.node.id)
         self._start = Start.JUDGED
-        self._silent_since = clock.monotonic()
+        self._judged_at = clock.monotonic()
+        self._silent_seconds = 0.0
         self._writing = asyncio.Lock()
         self.write_problem: RecordUnwritable | None = None
 
@@ -170,9 +173,8 @@ class Node:
         return Start.RESTART if noted.postmaster_started_at == postmaster_started_at else Start.BOOT
 
     def _observe(self, peers: Mapping[str, PeerSeen], databases: Databases, start: Start) -> Observation:
-        record, now = self._record, self._clock.monotonic()
-        if record.state is not State.WAITING or any(peer.contact is Contact.ANSWERED for peer in peers.values()):
-            self._silent_since = now
+        record = self._record
+        self._count_silence(peers)
         return Observation(
             node_id=record.node_id,
             mode=self.mode,
@@ -183,10 +185,20 @@ class Node:
             peers=tuple(peers.values()),
             databases=databases,
             start=start,
-            waited_seconds=now - self._silent_since,
+            waited_seconds=self._silent_seconds,
             boot_grace_seconds=self._settings.agent.boot_grace_seconds,
             has_eligible_standby=any(record.eligible.values()),
         )
+
+    def _count_silence(self, peers: Mapping[str, PeerSeen]) -> None:
+        """Count how long a waiting node has heard nobody; time in which this process was stopped proves nothing."""
+        now = self._clock.monotonic()
+        step = min(now - self._judged_at, LONGEST_STEP_SECONDS)
+        self._judged_at = now
+        if self.state is not State.WAITING or any(peer.contact is Contact.ANSWERED for peer in peers.values()):
+            self._silent_seconds = 0.0
+        else:
+            self._silent_seconds += step
 
     def _running_on(self, postmaster_started_at: datetime | None) -> dict[str, Any]:
         noted = self._record.boot.postmaster_started_at

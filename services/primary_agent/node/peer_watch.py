@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from services.primary_agent.node.node import Node
@@ -18,13 +19,16 @@ from shared.settings import Settings
 log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS: Final = 3.0
+UNKNOWN_AFTER_LOOKS: Final = 3
 
 
 class PeerWatch:
-    """Asks every peer every `heartbeat_seconds`; `seen` holds the last look at each."""
+    """Asks every peer every `heartbeat_seconds`; `seen` tells the last look at each."""
 
     def __init__(self, settings: Settings, clock: Clock, node: Node, looked: asyncio.Event) -> None:
-        self.seen = {peer.node_id: PeerSeen(peer.node_id, Contact.NOT_ASKED) for peer in settings.peers}
+        self._seen = {peer.node_id: PeerSeen(peer.node_id, Contact.NOT_ASKED) for peer in settings.peers}
+        self._not_asked = dict(self._seen)
+        self._looked_at = clock.monotonic()
         self._clients = [
             NodeClient.of_peer(settings, peer, node.speaker, deadline_seconds=DEADLINE_SECONDS, clock=clock)
             for peer in settings.peers
@@ -45,8 +49,15 @@ class PeerWatch:
     async def look(self) -> None:
         """Ask all peers at once."""
         for seen in await asyncio.gather(*(self._ask(client) for client in self._clients)):
-            self.seen[seen.node_id] = seen
+            self._seen[seen.node_id] = seen
+        self._looked_at = self._clock.monotonic()
         self._looked.set()
+
+    @property
+    def seen(self) -> Mapping[str, PeerSeen]:
+        """Return the last look at each peer; one that is too old, as after a pause of this process, is none."""
+        age = self._clock.monotonic() - self._looked_at
+        return self._seen if age <= UNKNOWN_AFTER_LOOKS * self._pause_seconds + DEADLINE_SECONDS else self._not_asked
 
     async def _ask(self, client: NodeClient) -> PeerSeen:
         try:

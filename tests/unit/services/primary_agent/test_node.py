@@ -74,6 +74,12 @@ class Scene:
         await self.node.judge({peer.node_id: peer}, databases=Databases.UNKNOWN, postmaster_started_at=postmaster)
         return self.node.state
 
+    async def pass_time(self, seconds: int, peer: PeerSeen) -> State:
+        for _ in range(seconds):
+            self.clock.seconds += 1
+            await self.judge(peer)
+        return self.node.state
+
     async def restart(self, kernel_boot_id: str = "kernel") -> None:
         self.node = Node(node_settings("one"), self.clock, self.store, kernel_boot_id=kernel_boot_id)
         await self.node.open()
@@ -125,13 +131,19 @@ async def test_waiting_is_remembered() -> None:
 async def test_silence_is_counted_from_the_last_answer() -> None:
     scene = Scene(ACTIVE, kernel_boot_id="another")
     await scene.node.open()
-    await scene.judge(SILENT_PEER)
-    scene.clock.seconds = 20
+    assert await scene.pass_time(20, SILENT_PEER) is State.WAITING
     await scene.judge(PeerSeen("two", Contact.ANSWERED, Mode.SECONDARY, State.PROMOTING, TERM))
-    scene.clock.seconds = 45
+    assert await scene.pass_time(29, SILENT_PEER) is State.WAITING
+    assert await scene.pass_time(2, SILENT_PEER) is State.ACTIVE
+
+
+async def test_time_in_which_the_process_was_stopped_is_no_silence() -> None:
+    """Whoever sleeps for an hour has not heard that the others were silent."""
+    scene = Scene(ACTIVE, kernel_boot_id="another")
+    await scene.node.open()
+    await scene.judge(SILENT_PEER)
+    scene.clock.seconds += 3600
     assert await scene.judge(SILENT_PEER) is State.WAITING
-    scene.clock.seconds = 50
-    assert await scene.judge(SILENT_PEER) is State.ACTIVE
 
 
 async def test_a_restart_of_postgresql_alone_is_noted_and_changes_nothing() -> None:
