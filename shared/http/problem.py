@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from shared.errors import MethodNotAllowed, NotFound, RequestError, WarmstandbyError
 from shared.log import fields_of
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 
+_METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
 _SCHEMAS: Final = "#/components/schemas/"
 
 
@@ -141,4 +143,13 @@ async def _on_http_exception(request: Request, error: Exception) -> ProblemRespo
         ours = RequestError(f"{address}: {error.detail}")
     response = problem_response(ours)
     response.headers.update(error.headers or {})
+    if error.status_code == 405:
+        response.headers["Allow"] = ", ".join(_allowed_methods(request))
     return response
+
+
+def _allowed_methods(request: Request) -> list[str]:
+    """Return the methods of all routes of the address; the framework names those of the first one only."""
+    routes = request.app.router.routes
+    scopes = {method: {**request.scope, "method": method} for method in _METHODS}
+    return [name for name, scope in scopes.items() if any(one.matches(scope)[0] is Match.FULL for one in routes)]

@@ -142,7 +142,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         operation_id="confirmExport",
         summary="Say that a sync point is committed on the standby",
         status_code=204,
-        responses=problem_responses(*CALLER_ERRORS, RequestError, CursorUnknown),
+        responses=problem_responses(*CALLER_ERRORS, RequestError, CursorUnknown, DatabaseUnreachable),
     )
     async def confirm_export(export_id: ExportId, confirm: Confirm, node_id: Annotated[str, Depends(caller)]) -> None:
         """Let the active node forget what the standby has; works after the export is closed too, and again."""

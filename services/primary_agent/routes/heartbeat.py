@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BeforeValidator
 
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.node import Node
@@ -20,6 +20,15 @@ from shared.node.model import ClockExchange, ComponentStatus, Heartbeat, Version
 from shared.settings import Settings
 from shared.version import VERSION
 
+
+def _refuse_numbers(value: object) -> object:
+    """Seconds since 1970 would be taken for a time otherwise, and nobody promised that."""
+    if isinstance(value, str) and "T" not in value.upper():
+        raise ValueError("allowed is a time as in 2026-01-02T03:04:05.678Z")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 ComponentsSeen = Callable[[], tuple[ComponentStatus, ...]]
 
 
@@ -38,7 +47,7 @@ def heartbeat_router(
     )
     async def heartbeat(
         sent_at: Annotated[
-            AwareDatetime | None,
+            Instant | None,
             Query(description="The caller's wall clock when it sent the request; given back for the clock exchange."),
         ] = None,
     ) -> Heartbeat:
