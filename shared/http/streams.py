@@ -32,17 +32,13 @@ class ByteStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the producer until it ends or the reader leaves."""
-        work = asyncio.create_task(self._produce(send))
-        gone = asyncio.create_task(_wait_for_disconnect(receive))
         try:
-            await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (work, gone):
-                if not task.done():
-                    task.cancel()
-            await asyncio.wait([work, gone])
-        if not work.cancelled():
-            work.result()
+            async with asyncio.TaskGroup() as group:
+                work = group.create_task(self._produce(send))
+                watch = group.create_task(_cancel_when_gone(work, receive))
+                work.add_done_callback(lambda _: watch.cancel())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     async def _produce(self, send: Send) -> None:
         pending = bytearray()
@@ -67,6 +63,7 @@ class ByteStream(Response):
         await send({"type": "http.response.body", "body": bytes(pending), "more_body": False})
 
 
-async def _wait_for_disconnect(receive: Receive) -> None:
+async def _cancel_when_gone(work: asyncio.Task[None], receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    work.cancel()

@@ -140,7 +140,7 @@ observations = st.builds(
     start=st.sampled_from(Start),
     waited_seconds=st.floats(0, 60),
     has_eligible_standby=st.booleans(),
-)
+).map(lambda seen: replace(seen, term=None) if seen.state is State.UNINITIALISED else seen)
 
 
 @given(observations)
