@@ -52,6 +52,7 @@ async def find_program(name: str, *, bin_dir: Path | None, dsn: str, database: s
 def _environment(dsn: str, bin_dir: Path | None) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     environment["PGAPPNAME"] = "warmstandby"
+    environment["PGOPTIONS"] = "-c maintenance_work_mem=256MB"
     password = urlsplit(dsn).password
     if password is not None:
         environment["PGPASSWORD"] = unquote(password)

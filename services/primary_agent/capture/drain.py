@@ -28,6 +28,8 @@ _SPOOL: Final = load_queries("services.primary_agent.capture", "spool.sql")
 _STAGE: Final = "drain_stage"
 _IDLE_BYTES: Final = 16 * 2**20
 """Log of others is read again up to this much rather than recorded as read."""
+_KEPT_BYTES: Final = 16 * 2**20
+"""From this much kept log on, the server is asked to let the slot's start move up."""
 
 
 class CaptureLost(ReplicationError):
@@ -52,7 +54,7 @@ class DrainFacts:
     kept_bytes: int | None = None
     changes: int = 0
     is_pinned: bool = False
-    """An open transaction keeps the server from forgetting what was read."""
+    """The server keeps log that was read already; the next drain reads it again."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,7 @@ class Drainer:
     _stack: AsyncExitStack | None = None
     _sessions: tuple[Session, Session] | None = None
     _seen_lsn: str | None = None
+    _may_log_snapshot: bool = False
 
     @asynccontextmanager
     async def sessions(self) -> AsyncIterator[tuple[Session, Session]]:
@@ -110,6 +113,7 @@ class Drainer:
                 raise CaptureNotReady(f"another agent captures component {self.spool.component} of this server")
             await application.execute("SET work_mem = '64MB'")
             await node.execute(_SPOOL["create_stage"])
+            self._may_log_snapshot = await self.source.may_log_snapshot(application)
             self._stack = stack.pop_all()
         self._sessions = (application, node)
         self._seen_lsn = None
@@ -137,9 +141,15 @@ class Drainer:
         position = capture.drained_lsn
         self.facts.changes = 0
         if wanted != self._seen_lsn:
+            if upto is None and self._may_log_snapshot and (slot.kept_bytes or 0) > _KEPT_BYTES:
+                await self.source.log_snapshot(application)
+                wanted = await self.source.read_flush_lsn(application)
+            chunk_bytes = self.chunk_bytes
             while await self.source.distance(application, wanted, position) > 0:
-                end = await self.source.bound_chunk(application, wanted, position, slot.restart_lsn, self.chunk_bytes)
+                end = await self.source.bound_chunk(application, wanted, position, slot.restart_lsn, chunk_bytes)
                 stored = await self._drain_chunk(application, node, capture, end)
+                # Each peek reads from the start of the oldest open transaction: within a huge one the pieces grow.
+                chunk_bytes = self.chunk_bytes if stored else 2 * chunk_bytes
                 is_far = await self.source.distance(application, end, capture.drained_lsn) > _IDLE_BYTES
                 if stored or is_far:
                     if not stored:
@@ -149,7 +159,7 @@ class Drainer:
             self._seen_lsn = wanted
             slot = await self.source.find_slot(application) or slot
         self.facts.drained_lsn, self.facts.kept_bytes = position, slot.kept_bytes
-        self.facts.is_pinned = (slot.kept_bytes or 0) > self.chunk_bytes
+        self.facts.is_pinned = (slot.kept_bytes or 0) > _KEPT_BYTES
         return capture
 
     async def advance(self, application: Session, lsn: str) -> None:

@@ -40,9 +40,9 @@ class Relation:
 
 
 def define_key(key: Sequence[PublishedColumn]) -> int:
-    """Return a number (signed 64 bits) for a key's names and types: old key bytes are never read as a new key."""
+    """Return a number (64 bits, never 0) for a key's names and types: old key bytes are never read as a new key."""
     text = "\0".join(f"{column.name}\0{column.type_oid}" for column in key)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True) or 1
 
 
 def lay_out(relid: int, columns: Sequence[PublishedColumn], key: Iterable[str]) -> Layout:

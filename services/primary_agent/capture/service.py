@@ -12,8 +12,10 @@ from shared.node.model import ComponentStatus
 from shared.postgres.migrations import migrate
 from shared.settings import Settings
 
-_PINNED_FACTOR: Final = 4
-"""While an open transaction keeps the log, each drain reads it again: so drain less often."""
+_REST_FACTOR: Final = 4
+"""While a transaction stays open every round reads the log again from its start; a rest of so many times a round's length
+keeps capture to a fifth of a processor."""
+_LONGEST_REST_SECONDS: Final = 60.0
 
 
 class NodeState(Protocol):
@@ -30,6 +32,7 @@ class CaptureService:
     def __init__(self, settings: Settings, clock: Clock, node: NodeState) -> None:
         """Put the components together; connects in `run`."""
         self._settings = settings
+        self._clock = clock
         self._node = node
         self._is_migrated = False
         self.components = {
@@ -69,8 +72,10 @@ class CaptureService:
         pause = self._settings.capture.interval_seconds
         try:
             while True:
+                begun = self._clock.monotonic()
                 await self._tick(capture)
-                await asyncio.sleep(pause * _PINNED_FACTOR if capture.drainer.facts.is_pinned else pause)
+                rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.drainer.facts.is_pinned else 0.0
+                await asyncio.sleep(max(pause, min(rest, _LONGEST_REST_SECONDS)))
         finally:
             await capture.drainer.close()
 

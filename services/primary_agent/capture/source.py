@@ -196,6 +196,14 @@ class Source:
             await session.execute(_QUERIES["take_barrier"])
         return await self.read_flush_lsn(session)
 
+    async def may_log_snapshot(self, session: Session) -> bool:
+        """Say whether `log_snapshot` works here."""
+        return bool(await session.fetchval(_QUERIES["may_log_snapshot"]))
+
+    async def log_snapshot(self, session: Session) -> None:
+        """Let the slot's start move up; the server does so by itself only every 15 seconds or at a checkpoint."""
+        await session.execute(_QUERIES["log_snapshot"])
+
     async def read_flush_lsn(self, session: Session) -> str:
         """Return how far the log is on disk."""
         lsn: str = await session.fetchval(_QUERIES["read_flush_lsn"])

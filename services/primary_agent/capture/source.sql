@@ -54,6 +54,14 @@ SELECT format('prepared transaction %L (%s, since %s)', p.gid, p.owner, p.prepar
 -- Write a record that is flushed before it returns, so that all that is visible now is decodable.
 SELECT pg_logical_emit_message(true, 'warmstandby', 'barrier');
 
+-- name: may_log_snapshot
+-- Say whether the server can note, on request, which transactions run (from version 16, where our role may).
+SELECT coalesce(has_function_privilege(to_regprocedure('pg_log_standby_snapshot()'), 'EXECUTE'), false);
+
+-- name: log_snapshot
+-- Note in the log which transactions run: the slot's start can move up to there, so that less is read again.
+SELECT pg_log_standby_snapshot();
+
 -- name: read_flush_lsn
 -- Return how far the log is on disk.
 SELECT pg_current_wal_flush_lsn()::text;
@@ -90,7 +98,7 @@ WITH layout (number, relid, positions, is_leading) AS (
            CASE WHEN c.kind = 84 THEN '\x00000000'::bytea ELSE c.relid END AS relid,
            CASE WHEN c.kind IN (82, 84) THEN c.data
                 ELSE coalesce(k.key, '\x54'::bytea || int8send(c.xid)) END AS key,
-           (c.ord << 32) | c.xid AS place, l.number
+           (c.ord << 32) | c.xid AS place, CASE WHEN k.key IS NULL THEN NULL ELSE l.number END AS number
       FROM change AS c
       LEFT JOIN layout AS l ON l.relid = c.relid
       CROSS JOIN LATERAL unnest(

@@ -104,9 +104,9 @@ SELECT p.seq, p.snapshot::text AS snapshot, s.document::text AS document
 
 -- name: count_keys
 -- Return, for each table, the keys not visible in a snapshot, whether the whole table is marked, and their definitions.
-SELECT relid, count(*) FILTER (WHERE NOT agent.is_mark(digest)) AS key_count, bool_or(agent.is_mark(digest)) AS is_marked,
-       min(definition) FILTER (WHERE NOT agent.is_mark(digest)) AS lowest_definition,
-       max(definition) FILTER (WHERE NOT agent.is_mark(digest)) AS highest_definition
+SELECT relid, count(*) FILTER (WHERE definition <> 0) AS key_count, bool_or(definition = 0) AS is_marked,
+       min(definition) FILTER (WHERE definition <> 0) AS lowest_definition,
+       max(definition) FILTER (WHERE definition <> 0) AS highest_definition
   FROM agent.spool
  WHERE capture = $1 AND NOT pg_visible_in_snapshot(xid, $2::text::pg_snapshot)
  GROUP BY relid;
@@ -115,7 +115,7 @@ SELECT relid, count(*) FILTER (WHERE NOT agent.is_mark(digest)) AS key_count, bo
 -- Ship the keys of a table not visible in a snapshot (values are inlined: COPY takes no parameters).
 SELECT coalesce(key, digest)
   FROM agent.spool
- WHERE capture = {capture} AND relid = {relid} AND NOT agent.is_mark(digest)
+ WHERE capture = {capture} AND relid = {relid} AND definition <> 0
    AND NOT pg_visible_in_snapshot(xid, {snapshot}::pg_snapshot)
 
 -- name: begin_seeding

@@ -57,6 +57,7 @@ class TableWorker:
         self._encoding = encoding
         self._stack = AsyncExitStack()
         self._session: Session | None = None
+        self._node: Session | None = None
         self._has_key_table = False
 
     async def open(self) -> None:
@@ -65,7 +66,7 @@ class TableWorker:
 
     async def close(self) -> None:
         """End the session and whatever it was doing."""
-        self._session = None
+        self._session = self._node = None
         await self._stack.aclose()
 
     async def begin(self, export: TableExport) -> None:
@@ -87,11 +88,13 @@ class TableWorker:
     async def load_keys(self, export: TableExport, capture: Capture, since_snapshot: str) -> None:
         """Bring the table's changed keys from the spool, as they are committed now, into this session."""
         session = self._use()
-        async with self._capture.spool.session() as node:
-            await pipe_copy(
-                lambda sink: self._capture.spool.copy_keys(node, capture, export.table.oid, since_snapshot, sink),
-                partial(_copy_in, session),
-            )
+        if self._node is None:
+            self._node = await self._stack.enter_async_context(self._capture.spool.session())
+        node = self._node
+        await pipe_copy(
+            lambda sink: self._capture.spool.copy_keys(node, capture, export.table.oid, since_snapshot, sink),
+            partial(_copy_in, session),
+        )
 
     async def copy_keys(self, sink: Sink) -> int:
         """Write the loaded keys to the sink (binary COPY, one bytea column) and return their number."""

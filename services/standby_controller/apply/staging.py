@@ -21,6 +21,7 @@ from shared.postgres.sessions import Session
 from shared.replication.model import ExportedTable, Manifest, TableMode
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+_ANALYZE_ROWS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ async def stage_delta(
 
     Raises TransferIncomplete, SchemaChanged when the copy lacks a table, and what the other node refuses.
     """
+    await session.execute(_QUERIES["use_memory"])
     targets = {(table.schema_name, table.name): table for table in await list_tables(session, "")}
     wanted = [targets.get((table.schema_name, table.name)) for table in manifest.tables]
     oids = [table.oid for table in wanted if table is not None]
@@ -117,7 +119,7 @@ async def _stage_table(
             encoding=manifest.encoding,
         )
     rows = int(result.split()[-1])
-    await session.execute(_QUERIES["analyze"].format(table=f"pg_temp.{rows_table}"))
+    await _analyze(session, rows_table, rows)
     progress.add_rows(rows)
     return StagedTable(
         source=source,
@@ -144,8 +146,15 @@ async def _stage_keys(
     selection = write_key_selection(f"pg_temp.{raw}", [types[name] for name in table.source.key], manifest.encoding)
     await session.execute(_QUERIES["stage_keys"].format(keys=f"pg_temp.{table.keys_table}", selection=selection))
     await session.execute(_QUERIES["drop_stage"].format(table=f"pg_temp.{raw}"))
-    await session.execute(_QUERIES["analyze"].format(table=f"pg_temp.{table.keys_table}"))
-    return int(result.split()[-1])
+    keys = int(result.split()[-1])
+    await _analyze(session, table.keys_table, keys)
+    return keys
+
+
+async def _analyze(session: Session, table: str, rows: int) -> None:
+    """Let the planner know a landing table; for a small one its guess is good enough."""
+    if rows >= _ANALYZE_ROWS:
+        await session.execute(_QUERIES["analyze"].format(table=f"pg_temp.{table}"))
 
 
 async def _check_complete(client: NodeClient, manifest: Manifest, staged: list[StagedTable]) -> None:

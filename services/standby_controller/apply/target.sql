@@ -65,6 +65,10 @@ SELECT c.oid, c.relhasrules AS has_rules,
   FROM pg_class AS c
  WHERE c.oid = ANY ($1::oid[]);
 
+-- name: use_memory
+-- Give the session room to land and join in memory.
+SELECT set_config('temp_buffers', '64MB', false), set_config('work_mem', '64MB', false);
+
 -- name: stage_raw_keys
 -- Make the landing table of a table's changed keys.
 CREATE TEMP TABLE {raw} (key bytea NOT NULL);

@@ -17,8 +17,8 @@ CREATE TABLE agent.captures (
 COMMENT ON TABLE agent.captures IS 'One row per component whose changes are captured; a new row and capture_id when history is lost.';
 
 -- A key of at most 31 bytes is its own digest; a longer one has its SHA-256 there, which no shorter key can be.
--- Keys begin with 't' (0x74). A digest that begins with 'T' (0x54) and a transaction id marks the whole table:
--- it was truncated, or changed in a way that carries no key we can read.
+-- A row of definition 0 is no key but marks the whole table: it was truncated, or changed in a way that carries no key we
+-- can read. Its digest is 'T' and the transaction, one mark each: no key begins so, and none has that length and digest.
 CREATE TABLE agent.spool (
     capture     integer NOT NULL,
     relid       oid     NOT NULL,
@@ -29,10 +29,6 @@ CREATE TABLE agent.spool (
     PRIMARY KEY (capture, relid, digest)
 ) PARTITION BY LIST (capture);
 COMMENT ON TABLE agent.spool IS 'Keys changed and not yet confirmed by every subscriber, with the transaction of the last change in decode order.';
-
-CREATE FUNCTION agent.is_mark(digest bytea) RETURNS boolean LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN pg_catalog.octet_length(digest) OPERATOR(pg_catalog.=) 9 AND pg_catalog.get_byte(digest, 0) OPERATOR(pg_catalog.=) 84;
-COMMENT ON FUNCTION agent.is_mark(bytea) IS 'True for the mark of a whole table, false for a key.';
 
 CREATE TABLE agent.table_states (
     capture   integer NOT NULL REFERENCES agent.captures ON DELETE CASCADE,
