@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from services.standby_controller.api import configuration, events, heartbeats, probes, status, syncs, tokens
+from services.standby_controller.api.access import refuse_unknown_queries
 from shared.http.application import Application, new_application
 
 TITLE: Final = "Warmstandby controller"
@@ -23,7 +24,6 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,
     configuration.router,
     tokens.router,
-    probes.router,
 )
 
 
@@ -31,5 +31,6 @@ def new_app(*, docs: bool) -> Application:
     """Return the application with all routes; it answers once it is given its parts."""
     app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(refuse_unknown_queries)])
+    app.include_router(probes.router)
     return app

@@ -6,11 +6,19 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Final
 
 from fastapi import Depends, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from services.standby_controller.api.parts import PartsOf
 from services.standby_controller.store.tokens import Role, Token
-from shared.errors import CredentialError, CredentialExpired, CredentialMissing, ForbiddenError, PostgresError
+from shared.errors import (
+    CredentialError,
+    CredentialExpired,
+    CredentialMissing,
+    ForbiddenError,
+    PostgresError,
+    RequestError,
+)
 from shared.http.credentials import parse_bearer
 
 _BEARER: Final = HTTPBearer(
@@ -28,6 +36,17 @@ async def authenticate(
 ) -> Token:
     """Return the caller's token; raises CredentialError and its kin, and PostgresError."""
     return await parts.tokens.check(parse_bearer(request.headers.get("Authorization")), parts.clock.now())
+
+
+async def refuse_unknown_queries(request: Request) -> None:
+    """Refuse a query parameter that the route does not know: a filter with a typing error must not be left out."""
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute), "this guards routes of the API"
+    known = {parameter.alias for parameter in route.dependant.query_params}
+    unknown = sorted(set(request.query_params) - known)
+    if unknown:
+        allowed = f"allowed are {', '.join(sorted(known))}" if known else "this route knows none"
+        raise RequestError(f"query parameter {unknown[0]!r}: unknown; {allowed}")
 
 
 def _at_least(role: Role) -> Callable[[Token], Awaitable[Token]]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin, Viewer
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import Answer, Demand, Instant
-from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document
+from services.standby_controller.pair_document import WHOLE, PairDocument, merge_patch, parse_document
 from services.standby_controller.store.pair_config import StoredConfig
 from services.standby_controller.store.tokens import Token
 from shared.errors import ConfigRefused, PreconditionFailed, PreconditionRequired, RequestError
@@ -29,22 +29,22 @@ class SyncPatch(Demand):
     """Changes of `sync`."""
 
     enabled: bool | None = None
-    interval_seconds: int | None = None
+    interval_seconds: Annotated[int, WHOLE] | None = None
     accept_short_interval: bool | None = None
 
 
 class HistoryPatch(Demand):
     """Changes of `history`."""
 
-    sync_days: int | None = None
-    heartbeat_days: int | None = None
-    heartbeat_count: int | None = None
+    sync_days: Annotated[int, WHOLE] | None = None
+    heartbeat_days: Annotated[int, WHOLE] | None = None
+    heartbeat_count: Annotated[int, WHOLE] | None = None
 
 
 class MonitorPatch(Demand):
     """Changes of `monitor`."""
 
-    misses_until_lost: int | None = None
+    misses_until_lost: Annotated[int, WHOLE] | None = None
     offset_warning_seconds: float | None = None
 
 
@@ -101,6 +101,7 @@ async def replace_config(
 ) -> ConfigAnswer:
     """Set all values; what is left out gets its default."""
     base = await _base(parts, if_match)
+    document = parse_document(document.model_dump(mode="json"))
     return _shown(response, await _replace(parts, caller, base, document))
 
 

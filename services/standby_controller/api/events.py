@@ -16,7 +16,8 @@ from shared.http.problem import problem_responses
 
 router: Final = APIRouter(prefix="/v1/events", tags=["people"])
 
-_ID: Final = r"^[A-Za-z0-9_.-]{1,100}$"
+_ID: Final = r"^[A-Za-z0-9_-]{1,63}\.[0-9]{1,18}$"
+_SUBJECT: Final = r"^[A-Za-z0-9_.-]{1,100}$"
 
 
 class EventAnswer(Answer):
@@ -61,7 +62,9 @@ async def list_events(
     ] = None,
     kind: Annotated[EventKind | None, Query(description="Only of this kind.")] = None,
     severity: Annotated[Severity | None, Query(description="Only of this severity.")] = None,
-    subject: Annotated[str | None, Query(pattern=_ID, description="Only about this sync, node or component.")] = None,
+    subject: Annotated[
+        str | None, Query(pattern=_SUBJECT, description="Only about this sync, node or component.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> ListAnswer[EventAnswer]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Answer, Cursor, Demand, Instant, Limit, ListAnswer
+from services.standby_controller.pair_document import WHOLE
 from services.standby_controller.store.events import EventKind, NewEvent, Severity
 from services.standby_controller.store.tokens import Role, Token
 from shared.errors import CursorInvalid, NameTaken, NotFound, RequestError
@@ -53,8 +54,8 @@ class NewToken(Demand):
 
     name: str = Field(pattern=NAME, description="Whose or what for; unique.")
     role: Annotated[Role, Field(strict=False)] = Field(description="What it allows.")
-    expires_in_days: int | None = Field(
-        None, ge=1, le=3650, description="It ends by itself after this; null for never."
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = Field(
+        None, description="It ends by itself after this; null for never."
     )
 
 

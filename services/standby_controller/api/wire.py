@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Final, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from services.standby_controller.store.pages import MAX_LIMIT
 from services.standby_controller.store.records import Failure
@@ -57,6 +58,14 @@ Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Items in the answe
 Cursor = Annotated[str | None, Query(max_length=500, description="`next_cursor` of the page before.")]
 DEFAULT_LIMIT: Final = 50
 
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def _check_form(value: object) -> object:
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("allowed are instants like 2026-01-31T09:30:00Z")
+    return value
+
 
 def _to_utc(instant: datetime) -> datetime:
     """Return the instant in UTC; those beyond the calendar's ends, by their zone, are the ends."""
@@ -66,7 +75,7 @@ def _to_utc(instant: datetime) -> datetime:
         return datetime.min.replace(tzinfo=UTC) if instant.year == 1 else datetime.max.replace(tzinfo=UTC)
 
 
-AskedInstant = Annotated[AwareDatetime, AfterValidator(_to_utc)]
+AskedInstant = Annotated[AwareDatetime, BeforeValidator(_check_form), AfterValidator(_to_utc)]
 From = Annotated[AskedInstant | None, Query(description="Not before this instant (RFC 3339 with a zone).")]
 Before = Annotated[AskedInstant | None, Query(description="Before this instant (RFC 3339 with a zone).")]
 

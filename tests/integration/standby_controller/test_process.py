@@ -34,7 +34,8 @@ def _command(service: Service, *arguments: str, token: str | None = None) -> sub
     )
 
 
-def _token(service: Service) -> str:
+def make_token(service: Service) -> str:
+    """Make an administrator's token as on the node."""
     made = _command(service, "token", "create", "--name", "test", "--role", "admin")
     assert made.returncode == 0, made.stderr
     return made.stdout.strip()
@@ -56,7 +57,7 @@ def test_the_controller_outlives_its_server(new_cluster: Callable[..., Cluster],
     server = new_cluster()
     with running_controller(tmp_path, server.dsn(), {}) as service:
         service.wait_ready(path="/health/live")
-        token = _token(service)
+        token = make_token(service)
         _wait(lambda: _status(service, token) == 200)
         first, headers = service.pid, {"Authorization": f"Bearer {token}"}
         for _ in range(2):
@@ -84,7 +85,7 @@ def test_the_controller_waits_for_its_database(new_cluster: Callable[..., Cluste
         assert service.log_text().count("code=database_missing") == 1
         server.psql("CREATE DATABASE warmstandby")
         _wait(lambda: "loop well again" in service.log_text())
-        assert _status(service, _token(service)) == 200
+        assert _status(service, make_token(service)) == 200
 
 
 def test_no_secret_is_ever_written(new_cluster: Callable[..., Cluster], tmp_path: Path) -> None:
@@ -100,7 +101,7 @@ def test_no_secret_is_ever_written(new_cluster: Callable[..., Cluster], tmp_path
         assert "warmstandby" in refused.stderr
         server.psql("GRANT CREATE ON DATABASE warmstandby TO poor")
         _wait(lambda: "loop well again" in service.log_text())
-        token = _token(service)
+        token = make_token(service)
         assert _status(service, token) == 200
         assert _status(service, token + "x") == 401
         server.kill()
@@ -125,7 +126,7 @@ def test_tls_is_spoken_and_checked(new_cluster: Callable[..., Cluster], tmp_path
         trusting = ssl.create_default_context(cafile=tmp_path / "ca.pem")
         with httpx.Client(verify=trusting, base_url=service.url) as http:
             _wait(lambda: _answers(http))
-        token = _token(service)
+        token = make_token(service)
         shown = _command(service, "status", token=token)
         assert (shown.returncode, shown.stdout.splitlines()[0]) == (0, "NOT PROTECTED"), shown.stderr
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
@@ -166,7 +167,7 @@ def test_commands_say_what_is_missing(new_cluster: Callable[..., Cluster], tmp_p
     with running_controller(tmp_path, server.dsn(), {}) as service:
         service.wait_ready(path="/health/live")
         assert "warmstandby token create" in _command(service, "status").stderr
-        token = _token(service)
+        token = make_token(service)
         refused = _command(service, "sync", token=token)
         assert (refused.returncode, "own agent does not answer" in refused.stderr) == (1, True), refused.stderr
         service.stop()
