@@ -106,6 +106,10 @@ class ComponentCapture:
             if self.facts.state is CaptureState.READY:
                 self.facts.problem = None
 
+    def rest(self) -> None:
+        """Have nothing to do: the node is not active."""
+        self.facts.state, self.facts.problem = CaptureState.OFF, None
+
     def report(self, error: WarmstandbyError) -> None:
         """Tell of an error in the heartbeat, and in the log when it is another one than before."""
         problem = Problem(code=error.code, text=error.detail, hint=error.hint)
@@ -263,14 +267,12 @@ class ComponentCapture:
 
     async def _keep_small(self, capture: Capture) -> None:
         async with self.lock, self.spool.session() as node:
-            snapshot = None
             if self.is_trim_wanted or self.drainer.facts.changes:
                 fresh = await self.spool.find_capture(node)
                 if fresh is None or fresh.number != capture.number:
                     return
-                snapshot = await node.fetchval("SELECT pg_current_snapshot()::text")
-                await self.spool.trim(node, fresh, snapshot)
-                self.is_trim_wanted = False
+                is_wanted, self.is_trim_wanted = self.is_trim_wanted, False
+                await self.spool.trim(node, fresh, is_confirmed=is_wanted)
             keys, size = await self.spool.measure(node, capture)
             self.facts.spool_keys, self.facts.spool_bytes = keys, size
         held = size + (self.drainer.facts.kept_bytes or 0)

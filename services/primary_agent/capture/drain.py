@@ -168,7 +168,8 @@ class Drainer:
 
     async def _drain_chunk(self, application: Session, node: Session, capture: Capture, end: str) -> bool:
         """Decode up to a position and store it with the position in one commit; False when there was nothing."""
-        layouts = list(self.layouts.values())
+        known = self.layouts  # an export may bring others while this drain runs
+        layouts = list(known.values())
         reference = await application.fetchval("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
         query = _SOURCE["copy_changes"].format(
             layouts=",\n           ".join(_write_layouts(layouts)),
@@ -183,7 +184,7 @@ class Drainer:
                 lambda sink: application.copy_from_query(query, output=sink, format="binary"),
                 partial(_copy_in, node),
             )
-            await self._mark_misread(node)
+            await _mark_misread(node, known)
             count: int = await node.fetchval(_SPOOL["count_stage"])
             if count:
                 await node.execute(_SPOOL["store_keys"], capture.number)
@@ -191,19 +192,20 @@ class Drainer:
         self.facts.changes += count
         return count > 0
 
-    async def _mark_misread(self, node: Session) -> None:
-        """Turn changes that were cut by a layout no longer (or not yet) true into marks of the whole table."""
-        misread: set[int] = set()
-        for row in await node.fetch(_SPOOL["read_messages"]):
-            if row["kind"] == "T":
-                await node.execute(_SPOOL["mark_truncated"], list(parse_truncate(row["message"])), row["xid"])
-                continue
-            relation = parse_relation(row["message"])
-            known = self.layouts.get(relation.relid)
-            if known is None or not fits(relation, known.layout, known.key):
-                misread.add(relation.relid)
-        if misread:
-            await node.execute(_SPOOL["mark_relations"], list(misread))
+
+async def _mark_misread(node: Session, layouts: Mapping[int, KeyedLayout]) -> None:
+    """Turn changes that were cut by a layout no longer (or not yet) true into marks of the whole table."""
+    misread: set[int] = set()
+    for row in await node.fetch(_SPOOL["read_messages"]):
+        if row["kind"] == "T":
+            await node.execute(_SPOOL["mark_truncated"], list(parse_truncate(row["message"])), row["xid"])
+            continue
+        relation = parse_relation(row["message"])
+        known = layouts.get(relation.relid)
+        if known is None or not fits(relation, known.layout, known.key):
+            misread.add(relation.relid)
+    if misread:
+        await node.execute(_SPOOL["mark_relations"], list(misread))
 
 
 async def _copy_in(node: Session, chunks: AsyncIterator[bytes]) -> None:

@@ -13,9 +13,11 @@ from shared.postgres.migrations import migrate
 from shared.settings import Settings
 
 _REST_FACTOR: Final = 4
-"""While a transaction stays open every round reads the log again from its start; a rest of so many times a round's length
-keeps capture to a fifth of a processor."""
+"""While a transaction stays open every round reads the log again from its start; a rest of so many times a round's
+length keeps capture to a fifth of a processor."""
 _LONGEST_REST_SECONDS: Final = 60.0
+_INACTIVE_SECONDS: Final = 1.0
+"""How soon capture begins on a node that becomes active."""
 
 
 class NodeState(Protocol):
@@ -75,7 +77,8 @@ class CaptureService:
                 begun = self._clock.monotonic()
                 await self._tick(capture)
                 rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.drainer.facts.is_pinned else 0.0
-                await asyncio.sleep(max(pause, min(rest, _LONGEST_REST_SECONDS)))
+                usual = pause if self._node.is_active else min(pause, _INACTIVE_SECONDS)
+                await asyncio.sleep(max(usual, min(rest, _LONGEST_REST_SECONDS)))
         finally:
             await capture.drainer.close()
 
@@ -87,3 +90,5 @@ class CaptureService:
             return
         if self._node.is_active:
             await capture.tick()
+        else:
+            capture.rest()

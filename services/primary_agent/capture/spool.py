@@ -157,18 +157,19 @@ class Spool:
         """Move a subscriber to a point; False when the node is no subscriber. Idempotent, never backwards."""
         return await session.fetchval(_QUERIES["confirm_point"], capture.number, node_id, seq) is not None
 
-    async def trim(self, session: Session, capture: Capture, snapshot_without_subscribers: str | None) -> None:
-        """Delete what every subscriber has; without subscribers what is visible in the given snapshot.
+    async def trim(self, session: Session, capture: Capture, *, is_confirmed: bool) -> None:
+        """Delete what every subscriber has (when one has confirmed); without subscribers all that is visible now.
 
-        The snapshot must be older than any seed that begins meanwhile (the caller holds the export lock).
+        The caller holds the export lock, so that no seed begins between the look and the deletion.
         """
         row = await session.fetchrow(_QUERIES["find_floor"], capture.number)
         floor = Floor(0, None) if row is None else Floor(row["subscribers"], row["seq"])
-        if floor.subscribers and floor.seq is not None:
+        if not floor.subscribers:
+            snapshot = await session.fetchval(_QUERIES["take_snapshot"])
+            trimmed_seq = capture.last_seq + 1
+        elif is_confirmed and floor.seq is not None:
             snapshot = await session.fetchval(_QUERIES["find_snapshot"], capture.number, floor.seq)
             trimmed_seq = floor.seq
-        elif not floor.subscribers and snapshot_without_subscribers is not None:
-            snapshot, trimmed_seq = snapshot_without_subscribers, capture.last_seq + 1
         else:
             return
         await session.execute(_QUERIES["raise_trimmed"], capture.number, trimmed_seq)

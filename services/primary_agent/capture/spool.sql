@@ -148,6 +148,10 @@ SELECT (SELECT count(*) FROM agent.subscribers WHERE capture = $1) AS subscriber
 -- Return the snapshot of a point.
 SELECT snapshot::text FROM agent.sync_points WHERE capture = $1 AND seq = $2;
 
+-- name: take_snapshot
+-- Return what is visible now.
+SELECT pg_current_snapshot()::text;
+
 -- name: raise_trimmed
 -- Refuse points before this one from now on; written before the keys go.
 UPDATE agent.captures SET trimmed_seq = $2 WHERE number = $1 AND trimmed_seq < $2;

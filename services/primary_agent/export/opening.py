@@ -90,8 +90,10 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
     """
     if request.kind is SyncKind.DELTA and request.since is None:
         raise RequestError("a delta needs `since`, the sync point that the copy stands at")
+    _refuse_while_preparing(component)
     async with AsyncExitStack() as stack, component.lock, component.spool.session() as node:
-        await _make_ready(component)
+        if component.facts.state is not CaptureState.READY:
+            await component.ensure()
         leader = await stack.enter_async_context(component.source.session())
         look = await _look(component, leader, node, clock)
         async with component.source.session() as other:
@@ -141,13 +143,11 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         )
 
 
-async def _make_ready(component: ComponentCapture) -> None:
-    """See that capture works; a first look, or one after a loss, makes it."""
+def _refuse_while_preparing(component: ComponentCapture) -> None:
+    """Answer at once while the slot waits for open transactions, which may take hours."""
     if component.facts.state is CaptureState.PREPARING:
         problem = component.facts.problem
         raise CaptureNotReady(problem.text if problem else "capture is being made")
-    if component.facts.state is not CaptureState.READY:
-        await component.ensure()
 
 
 async def _look(component: ComponentCapture, leader: Session, node: Session, clock: Clock) -> _Look:

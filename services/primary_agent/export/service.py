@@ -177,6 +177,9 @@ class ExportService:
             except BaseException:
                 await worker.close()
                 raise
+            if export.id not in self._exports:
+                await worker.close()
+                raise ExportGone("the export was closed while it was read")
             export.holding[number] = worker
             export.sent[number] = Sent(keys=keys, bytes=counted.bytes)
 
@@ -199,7 +202,7 @@ class ExportService:
             except BaseException:
                 await worker.close()
                 raise
-            export.idle.append(worker)
+            await self._give_back(export, worker)
             sent = export.sent.setdefault(number, Sent())
             sent.rows = rows
             sent.bytes += counted.bytes
@@ -245,6 +248,12 @@ class ExportService:
         worker = TableWorker(export.component, export.opened.snapshot_id, export.opened.encoding)
         await worker.open()
         return worker
+
+    async def _give_back(self, export: Export, worker: TableWorker) -> None:
+        if export.id in self._exports:
+            export.idle.append(worker)
+        else:
+            await worker.close()
 
     async def _close(self, export: Export) -> None:
         if self._exports.pop(export.id, None) is None:

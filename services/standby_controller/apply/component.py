@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
@@ -12,8 +13,9 @@ import asyncpg
 
 from services.standby_controller.apply.cursor import Cursor, read_cursor
 from services.standby_controller.apply.merge import merge_delta
+from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.seed import Seeder
-from services.standby_controller.apply.shadow import Shadow, clear_orphans
+from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.staging import stage_delta
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
@@ -36,12 +38,16 @@ from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, TableName
 from shared.settings import ComponentSettings, Settings
 
-__all__ = ["clear_orphans", "sync_component"]
-
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
 _ATTEMPTS: Final = 3
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
 _log = logging.getLogger(__name__)
+
+
+async def clear_orphans(settings: Settings) -> None:
+    """Clear away what a controller that died left behind: shadow and replaced databases, archives. Idempotent."""
+    await clear_databases(settings)
+    await asyncio.to_thread(clear_archives, settings)
 
 
 async def sync_component(
@@ -206,7 +212,7 @@ class _ComponentSync:
     async def _use_origin(self, session: Session) -> None:
         """Mark what is written as coming from the other node, so that a later capture here can leave it out.
 
-        The functions are a superuser's, and a grant on them does not survive a seed: without the right, nothing is marked.
+        The functions are a superuser's, and a grant on them does not survive a seed: without it nothing is marked.
         """
         if not await session.fetchval(_QUERIES["may_use_origin"]):
             return

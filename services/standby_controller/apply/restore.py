@@ -111,6 +111,14 @@ class SchemaArchive:
         return output.decode(errors="surrogateescape")
 
 
+def clear_archives(settings: Settings) -> None:
+    """Remove archives that a death left behind; for the holder of the sync lock. Idempotent."""
+    folder = seed_folder(settings)
+    if folder.is_dir():
+        for path in folder.iterdir():
+            path.unlink()
+
+
 def seed_folder(settings: Settings) -> Path:
     """Return where archives lie while a seed runs."""
     return settings.node.state_dir / "seed"

@@ -87,9 +87,18 @@ class Shadow:
             if properties.comment is not None:
                 await self._session.execute(f"COMMENT ON DATABASE {name} IS {quote_literal(properties.comment)}")
             for setting in properties.settings:
-                await self._session.execute(_write_setting(name, setting.role, setting.assignment))
+                await self._try(_write_setting(name, setting.role, setting.assignment))
             for statement in _write_grants(name, properties):
-                await self._session.execute(statement)
+                await self._try(statement)
+
+    async def _try(self, statement: str) -> None:
+        """Set one property; one that our role may not set is told of and left out."""
+        try:
+            await self._session.execute(statement)
+        except asyncpg.InsufficientPrivilegeError as error:
+            _log.warning(
+                "a property of the database is not copied", extra={"statement": statement, "detail": str(error)}
+            )
 
     async def swap_in(self) -> None:
         """Rename the live database away and the shadow to its name, in one transaction; then drop the old one.
@@ -136,7 +145,7 @@ async def drop_database(session: Session, name: str) -> bool:
     return True
 
 
-async def clear_orphans(settings: Settings) -> None:
+async def clear_databases(settings: Settings) -> None:
     """Drop shadows and replaced databases that a death left behind; for the holder of the sync lock. Idempotent."""
     async with open_session(settings.postgres.apply_dsn.get_secret_value()) as session:
         with translated("clearing shadow databases"):
