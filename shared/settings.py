@@ -178,7 +178,6 @@ class ControllerSettings(ListenSettings):
     heartbeat_timeout_seconds: float = Field(3.0, gt=0, le=60)
     parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
     lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
-    history_days: int = Field(90, ge=1)
 
 
 class PostgresSettings(Section):
