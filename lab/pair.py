@@ -19,7 +19,7 @@ from lab import ports, reaper
 from lab.cluster import Cluster
 from lab.node import Node, describe_node, lay_out_node
 from lab.node_toml import Document, lay_over, write_node_toml
-from lab.people import ApiError, Json, SyncFailed, change_config, explain_sync
+from lab.people import ApiError, Json, SyncFailed, ask_once, change_config, explain_sync
 from lab.roles import Rights, owner_of, prepare_roles
 from lab.service import Kind, Service, ServiceError
 
@@ -113,6 +113,7 @@ class Pair:
         for node in self.nodes:
             node.agent.start()
         self.wait_roles(timeout)
+        self.wait_capture(timeout)
 
     def wait_roles(self, timeout: float = 60.0) -> None:
         """Wait until the primary is active, all others are standby, and all services are ready."""
@@ -123,15 +124,32 @@ class Pair:
                 for service in node.services:
                     service.wait_ready(max(deadline - time.monotonic(), 0.1), path)
 
+    def wait_capture(self, timeout: float = 60.0) -> None:
+        """Wait until the primary captures the changes of all components; before that, no sync can begin."""
+        deadline = time.monotonic() + timeout
+        while True:
+            answer = ask_once(self.primary.controller_url, self.primary.token, "GET", "/v1/components").json()
+            states = [(item["capture"] or {}).get("state") for item in answer["items"]]
+            if all(state == "ready" for state in states):
+                return
+            if time.monotonic() > deadline:
+                raise ServiceError(f"capture is {', '.join(map(str, states))}\n{self.primary.log_tail()}")
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """Stop all services, the controllers first; what does not stop is killed and raises ServiceError."""
         failed: list[ServiceError] = []
-        for service in sorted(self.services, key=lambda service: service.kind is Kind.AGENT):
+
+        def stop(service: Service) -> None:
             try:
                 service.stop()
             except ServiceError as error:
                 failed.append(error)
                 service.kill()
+
+        with ThreadPoolExecutor() as threads:
+            for kind in (Kind.CONTROLLER, Kind.AGENT):
+                list(threads.map(stop, [service for service in self.services if service.kind is kind]))
         if failed:
             raise failed[0]
 

@@ -96,16 +96,21 @@ async def open_api(url: str, token: str) -> AsyncIterator[PeopleApi]:
 def change_config(url: str, token: str, patch: Json) -> None:
     """Change values of the pair's configuration; raises ApiError."""
     path = "/v1/config"
+    present = ask_once(url, token, "GET", path)
+    headers = {"If-Match": present.headers["ETag"], "Content-Type": "application/merge-patch+json"}
+    ask_once(url, token, "PATCH", path, json=patch, headers=headers)
+
+
+def ask_once(url: str, token: str, method: str, path: str, **options: Any) -> httpx.Response:
+    """Ask a controller without an event loop; raises ApiError."""
     with httpx.Client(base_url=url, headers=_credential(token), timeout=20.0, trust_env=False) as http:
         try:
-            present = http.get(path)
-            if present.is_success:
-                headers = {"If-Match": present.headers["ETag"], "Content-Type": "application/merge-patch+json"}
-                present = http.patch(path, json=patch, headers=headers)
+            response = http.request(method, path, **options)
         except httpx.HTTPError as error:
-            raise ApiError(f"{url}{path}: {str(error) or type(error).__name__}") from error
-    if present.is_error:
-        raise _refusal("PATCH", path, present)
+            raise ApiError(f"{method} {url}{path}: {str(error) or type(error).__name__}") from error
+    if response.is_error:
+        raise _refusal(method, path, response)
+    return response
 
 
 def explain_sync(sync: Json) -> str:

@@ -146,9 +146,11 @@ class Service:
             return log.read().decode("utf-8", errors="replace")
 
     def log_tail(self, lines: int = TAIL_LINES) -> str:
-        """Return the last lines of the log, under the service's name."""
+        """Return the last lines of the log, under the service's name and what became of its process."""
         last = self.log_text().splitlines()[-lines:]
-        return "\n".join([f"--- log of the {self.name} ---", *(last or ["(empty)"])])
+        code = self.exit_code
+        end = "" if code is None else f", which ended with exit code {code}"
+        return "\n".join([f"--- log of the {self.name}{end} ---", *(last or ["(empty)"])])
 
     @staticmethod
     def _end_group(leader: int) -> None:

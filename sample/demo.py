@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     screen = open_screen(sys.stderr if parsed.json else sys.stdout)
     story = Story(wish, screen)
     code = asyncio.run(_play(story, screen))
-    if not story.is_staying:
+    if not story.is_staying or story.report.error is not None:
         screen.say("\n" + story.report.summary())
     if parsed.json:
         print(json.dumps(story.report.as_json(), ensure_ascii=False), flush=True)
@@ -74,9 +74,9 @@ async def _play(story: Story, screen: Screen) -> int:
             return INTERRUPTED
     except Exception as error:  # the last place that can say what happened
         cause = _innermost(error)
-        story.report.error = (str(cause) or type(cause).__name__).splitlines()[0].rstrip(":")
-        if not isinstance(cause, EXPLAINED):
-            screen.say("".join(traceback.format_exception(cause)))
+        headline, *logs = (str(cause) or type(cause).__name__).splitlines()
+        story.report.error = headline.rstrip(":")
+        screen.say("\n".join(logs) if isinstance(cause, EXPLAINED) else "".join(traceback.format_exception(cause)))
     return 0 if story.report.equal else 1
 
 
