@@ -156,7 +156,6 @@ class Heartbeat(Envelope):
     clock: ClockExchange
     database: DatabaseHealth
     components: tuple[ComponentStatus, ...] = ()
-    sync_in_progress: str | None = None
     uptime_seconds: float
     versions: Versions
 
