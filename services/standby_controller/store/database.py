@@ -87,6 +87,11 @@ class Database:
                     raise
 
 
+def storable(text: str) -> str:
+    """Return the text as PostgreSQL can hold it: what other programs said may be anything."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
 @asynccontextmanager
 async def open_database(dsn: str) -> AsyncIterator[Database]:
     """Open the control database for the time of a block; nothing is asked of the server yet."""

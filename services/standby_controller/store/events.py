@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
-from services.standby_controller.store.database import Connection, Database, Record
+from services.standby_controller.store.database import Connection, Database, Record, storable
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from shared.errors import CursorInvalid
 from shared.postgres.queries import load_queries
@@ -89,8 +89,14 @@ class Events:
     async def add(self, event: NewEvent, connection: Connection | None = None) -> None:
         """Record an event, in the caller's transaction where one is given."""
         values = (
-            self._node, event.at, event.kind, event.severity, event.subject, event.text, json.dumps(event.data)
-        )  # fmt: skip
+            self._node,
+            event.at,
+            event.kind,
+            event.severity,
+            None if event.subject is None else storable(event.subject),
+            storable(event.text),
+            json.dumps(event.data),
+        )
         if connection is None:
             await self._database.execute(_QUERIES["add_event"], *values)
         else:

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from services.standby_controller.outcome import ComponentOutcome
-from services.standby_controller.store.database import Record
+from services.standby_controller.store.database import Record, storable
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
 
@@ -171,4 +171,6 @@ def _failure(row: Record) -> Failure | None:
 
 def failure_values(failure: Failure | None) -> tuple[str | None, str | None, str | None]:
     """Return the columns code, detail and hint."""
-    return (None, None, None) if failure is None else (failure.code, failure.detail, failure.hint)
+    if failure is None:
+        return None, None, None
+    return failure.code, storable(failure.detail), storable(failure.hint)

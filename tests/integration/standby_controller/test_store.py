@@ -14,7 +14,9 @@ from services.standby_controller.pair_document import parse_document
 from services.standby_controller.store.database import Database, open_database
 from services.standby_controller.store.events import EventFilter, EventKind, Events, NewEvent, Severity
 from services.standby_controller.store.heartbeats import HeartbeatFilter, HeartbeatRecord, Heartbeats
+from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.records import Failure, SyncRequest, SyncResult, Trigger
 from services.standby_controller.store.tokens import Role, Tokens
 from shared.errors import (
     CredentialError,
@@ -140,6 +142,17 @@ async def test_events_are_followed_without_a_gap(control: Database) -> None:
     assert [record.event.text for record in after] == ["event 2", "event 3"]
     assert await events.list_after(newest[0].id, EventFilter(), 10) == ()
     assert await events.trim(NOON + timedelta(days=2), 1) == 5
+
+
+async def test_what_other_programs_said_is_recorded_whatever_it_is(control: Database) -> None:
+    """A text that PostgreSQL cannot hold must not keep a sync from ending, or an event from being told."""
+    events, history = Events(control, "b"), History(control, "b")
+    odd = "nul \0, half a pair \ud800, é"
+    await events.add(NewEvent(NOON, EventKind.SYNC_FAILED, Severity.WARNING, odd, odd))
+    sync, _ = await history.begin(SyncRequest(Trigger.REQUEST, None, None, "a", 1), NOON)
+    await history.end(sync, SyncResult.FAILED, Failure("sync_failed", odd, odd), NOON)
+    failure = (await history.read(sync.id)).failure
+    assert failure == Failure("sync_failed", "nul , half a pair ?, é", "nul , half a pair ?, é")
 
 
 async def test_the_store_outlives_a_server_that_is_killed(new_cluster: Callable[..., Cluster]) -> None:
