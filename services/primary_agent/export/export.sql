@@ -10,17 +10,14 @@ SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snap
        pg_export_snapshot() AS snapshot_id;
 
 -- name: begin_worker
--- Begin a transaction on an exported snapshot (its name is put in).
+-- Begin a transaction on an exported snapshot and keep TRUNCATE and rewriting DDL away from a table, as a SELECT would.
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET TRANSACTION SNAPSHOT {snapshot_id};
+LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
 
 -- name: make_key_table
 -- Make the session's table for a table's changed keys, outside of any export's transaction.
 CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;
-
--- name: lock_table
--- Keep TRUNCATE and rewriting DDL away while the table is read, as a SELECT would.
-LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
 
 -- name: read_filenode
 -- Return the file the table has now, whatever the snapshot says.

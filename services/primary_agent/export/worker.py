@@ -79,8 +79,8 @@ class TableWorker:
             await session.execute(_QUERIES["make_key_table"])
             self._has_key_table = True
         with translated(f"reading table {export.table.qualified_name}"):
-            await session.execute(_QUERIES["begin_worker"].format(snapshot_id=quote_literal(self._snapshot_id)))
-            await session.execute(_QUERIES["lock_table"].format(table=export.table.sql_name))
+            snapshot_id = quote_literal(self._snapshot_id)
+            await session.execute(_QUERIES["begin_worker"].format(snapshot_id=snapshot_id, table=export.table.sql_name))
             filenode = await session.fetchval(_QUERIES["read_filenode"], export.table.oid)
         if filenode != export.table.filenode:
             raise TableRewritten(f"table {export.table.qualified_name} was truncated or rewritten during the export")

@@ -6,8 +6,8 @@ They are temporary tables of one session: a controller or server that dies leave
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 import asyncpg
 
@@ -53,6 +53,11 @@ class StagedTable:
         return f"rows_{self.source.number}"
 
     @property
+    def raw_table(self) -> str:
+        """Return the landing table of the keys as they were captured."""
+        return f"raw_{self.source.number}"
+
+    @property
     def keys_table(self) -> str:
         """Return the landing table of the keys."""
         return f"keys_{self.source.number}"
@@ -65,6 +70,8 @@ async def stage_delta(
 
     Raises TransferIncomplete, SchemaChanged when the copy lacks a table, and what the other node refuses.
     """
+    if not manifest.tables:
+        return ()
     await session.execute(_QUERIES["use_memory"])
     targets = {(table.schema_name, table.name): table for table in await list_tables(session, "")}
     wanted = [targets.get((table.schema_name, table.name)) for table in manifest.tables]
@@ -95,60 +102,63 @@ async def stage_delta(
 async def _stage_table(
     session: Session, client: NodeClient, manifest: Manifest, table: StagedTable, progress: Progress
 ) -> StagedTable:
-    source, keys = table.source, 0
     progress.start_table(table.name)
-    if source.mode is TableMode.DELTA:
-        if set(source.key) != set(table.target.key):
-            raise SchemaChanged(f"table {table.name} has another key on the standby")
-        keys = await _stage_keys(session, client, manifest, table, progress)
-    columns = ", ".join(quote_identifier(column.name) for column in source.columns)
-    rows_table = table.rows_table
-    try:
+    if table.source.mode is TableMode.DELTA and set(table.source.key) != set(table.target.key):
+        raise SchemaChanged(f"table {table.name} has another key on the standby")
+    await _make_landing_tables(session, table)
+    keys = 0
+    if table.source.mode is TableMode.DELTA:
+        async with client.keys(manifest.export_id, table.source.number) as chunks:
+            keys = await _copy_in(session, table.raw_table, chunks, progress, form="binary")
+        types = {column.name: column.type for column in table.source.columns}
+        raw, key_types = f"pg_temp.{table.raw_table}", [types[name] for name in table.source.key]
+        selection = write_key_selection(raw, key_types, manifest.encoding)
         await session.execute(
-            _QUERIES["stage_rows"].format(rows=f"pg_temp.{rows_table}", columns=columns, table=table.sql_name)
+            _QUERIES["stage_keys"].format(keys=f"pg_temp.{table.keys_table}", raw=raw, selection=selection)
         )
+        await _analyze(session, table.keys_table, keys)
+    columns = [column.name for column in table.source.columns]
+    async with client.rows(manifest.export_id, table.source.number) as chunks:
+        rows = await _copy_in(
+            session, table.rows_table, chunks, progress, form="text", columns=columns, encoding=manifest.encoding
+        )
+    await _analyze(session, table.rows_table, rows)
+    progress.add_rows(rows)
+    return replace(table, rows=rows, keys=keys)
+
+
+async def _make_landing_tables(session: Session, table: StagedTable) -> None:
+    columns = ", ".join(quote_identifier(column.name) for column in table.source.columns)
+    statements = [
+        _QUERIES["stage_rows"].format(rows=f"pg_temp.{table.rows_table}", columns=columns, table=table.sql_name)
+    ]
+    if table.source.mode is TableMode.DELTA:
+        statements.append(_QUERIES["stage_raw_keys"].format(raw=f"pg_temp.{table.raw_table}"))
+    try:
+        await session.execute("\n".join(statements))
     except asyncpg.UndefinedColumnError as error:
         raise SchemaChanged(f"table {table.name} has other columns on the standby") from error
-    async with client.rows(manifest.export_id, source.number) as chunks:
-        result = await session.copy_to_table(
-            rows_table,
-            schema_name="pg_temp",
-            columns=[column.name for column in source.columns],
-            source=_counted(chunks, progress),
-            format="text",
-            encoding=manifest.encoding,
-        )
-    rows = int(result.split()[-1])
-    await _analyze(session, rows_table, rows)
-    progress.add_rows(rows)
-    return StagedTable(
-        source=source,
-        target=table.target,
-        key_operators=table.key_operators,
-        has_rules=table.has_rules,
-        always_triggers=table.always_triggers,
-        replica_triggers=table.replica_triggers,
-        rows=rows,
-        keys=keys,
-    )
 
 
-async def _stage_keys(
-    session: Session, client: NodeClient, manifest: Manifest, table: StagedTable, progress: Progress
+async def _copy_in(
+    session: Session,
+    table: str,
+    chunks: AsyncIterator[bytes],
+    progress: Progress,
+    *,
+    form: Literal["text", "binary"],
+    columns: list[str] | None = None,
+    encoding: str | None = None,
 ) -> int:
-    raw = f"raw_{table.source.number}"
-    await session.execute(_QUERIES["stage_raw_keys"].format(raw=f"pg_temp.{raw}"))
-    async with client.keys(manifest.export_id, table.source.number) as chunks:
-        result = await session.copy_to_table(
-            raw, schema_name="pg_temp", source=_counted(chunks, progress), format="binary"
-        )
-    types = {column.name: column.type for column in table.source.columns}
-    selection = write_key_selection(f"pg_temp.{raw}", [types[name] for name in table.source.key], manifest.encoding)
-    await session.execute(_QUERIES["stage_keys"].format(keys=f"pg_temp.{table.keys_table}", selection=selection))
-    await session.execute(_QUERIES["drop_stage"].format(table=f"pg_temp.{raw}"))
-    keys = int(result.split()[-1])
-    await _analyze(session, table.keys_table, keys)
-    return keys
+    result = await session.copy_to_table(
+        table,
+        schema_name="pg_temp",
+        columns=columns,
+        source=_counted(chunks, progress),
+        format=form,
+        encoding=encoding,
+    )
+    return int(result.split()[-1])
 
 
 async def _analyze(session: Session, table: str, rows: int) -> None:

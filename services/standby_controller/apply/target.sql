@@ -76,6 +76,7 @@ CREATE TEMP TABLE {raw} (key bytea NOT NULL);
 -- name: stage_keys
 -- Read the changed keys as values of the key's types.
 CREATE TEMP TABLE {keys} AS {selection};
+DROP TABLE {raw};
 
 -- name: stage_rows
 -- Make the landing table of a table's rows.
@@ -84,10 +85,6 @@ CREATE TEMP TABLE {rows} AS SELECT {columns} FROM ONLY {table} WITH NO DATA;
 -- name: analyze
 -- Let the planner know a landing table.
 ANALYZE {table};
-
--- name: drop_stage
--- Drop a landing table.
-DROP TABLE {table};
 
 -- name: delete_keys
 -- Delete every row with a changed key.
