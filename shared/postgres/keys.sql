@@ -1,5 +1,7 @@
 -- Captured keys read as values. A captured key is, for each key column in the table's column order, the byte 't', the
 -- length (4 bytes, network order) and the value's text in the database's encoding, as pgoutput sent it.
+-- The encoding's name would lend the value its own collation, "C": then an index of another one could not be used, or the
+-- comparison not be made at all. With the default one, that of the table's column counts.
 
 -- name: length_at
 -- The length of the piece at an offset.
@@ -15,11 +17,11 @@ SELECT {carried}, at{before} + 5 + {length} AS at{place} FROM ({source}) AS s OF
 
 -- name: only_value
 -- Read the value of a key of one column.
-convert_from(substr(key, 6), {encoding})::{type} AS k1
+(convert_from(substr(key, 6), {encoding}) COLLATE "default")::{type} AS k1
 
 -- name: value_at
 -- Read one value of a key of several columns.
-convert_from(substr(key, at{place} + 6, {length}), {encoding})::{type} AS k{place}
+(convert_from(substr(key, at{place} + 6, {length}), {encoding}) COLLATE "default")::{type} AS k{place}
 
 -- name: read_keys
 -- Read keys as typed columns k1 … kn.
