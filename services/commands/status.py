@@ -62,7 +62,7 @@ def describe_status(status: Json) -> Iterator[str]:
     if status["next_sync_at"] is not None:
         yield f"next sync at {status['next_sync_at']}"
     for advisory in status["advisories"]:
-        yield f"{advisory['weight']}: {advisory['text']} {advisory['hint']}"
+        yield f"{advisory['severity']}: {advisory['text']} {advisory['hint']}"
 
 
 def describe_progress(sync: Json) -> str:

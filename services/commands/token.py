@@ -7,8 +7,9 @@ import sys
 from datetime import timedelta
 
 from services.commands.running import add_config, run_command
+from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import open_database
-from services.standby_controller.store.events import EventKind, Events, NewEvent, Severity
+from services.standby_controller.store.events import EventKind, Events, NewEvent
 from services.standby_controller.store.tokens import Role, Tokens
 from shared.clock import SystemClock, format_instant
 from shared.errors import RequestError

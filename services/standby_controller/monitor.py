@@ -17,7 +17,8 @@ from services.standby_controller.pair_document import PairDocument
 from services.standby_controller.pause_watch import PauseWatch
 from services.standby_controller.policy.clock_offset import ClockOffset, best_offset, offset_of_exchange
 from services.standby_controller.recorder import Recorder
-from services.standby_controller.store.events import EventKind, NewEvent, Severity
+from services.standby_controller.severity import Severity
+from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord
 from services.standby_controller.store.records import Failure
 from shared.clock import Clock

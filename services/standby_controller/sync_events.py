@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from services.standby_controller.store.events import EventKind, NewEvent, Severity
+from services.standby_controller.severity import Severity
+from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.records import SyncRecord, SyncResult
 
 

@@ -10,7 +10,8 @@ from pydantic import Field, JsonValue
 from services.standby_controller.api.access import ACCESS_ERRORS, Viewer
 from services.standby_controller.api.parts import PartsOf
 from services.standby_controller.api.wire import DEFAULT_LIMIT, Answer, Cursor, Instant, Limit, ListAnswer
-from services.standby_controller.store.events import EventFilter, EventKind, EventRecord, Severity
+from services.standby_controller.severity import Severity
+from services.standby_controller.store.events import EventFilter, EventKind, EventRecord
 from shared.errors import CursorInvalid
 from shared.http.problem import problem_responses
 

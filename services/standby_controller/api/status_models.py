@@ -7,8 +7,9 @@ from pydantic import Field
 from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
-from services.standby_controller.policy.advice import Advisory, Reason, Weight
+from services.standby_controller.policy.advice import Advisory, Reason
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.severity import Severity
 from services.standby_controller.store.records import ComponentRecord
 from shared.node.model import (
     Attempt,
@@ -42,7 +43,7 @@ class AdvisoryAnswer(Answer):
     """One thing to know, with what to do about it."""
 
     code: str
-    weight: Weight
+    severity: Severity
     subject: str | None = Field(description="The node or component it is about.")
     text: str
     hint: str
@@ -52,7 +53,7 @@ class AdvisoryAnswer(Answer):
         """Return the answer for an advisory."""
         return cls(
             code=advisory.code,
-            weight=advisory.weight,
+            severity=advisory.severity,
             subject=advisory.subject,
             text=advisory.text,
             hint=advisory.hint,

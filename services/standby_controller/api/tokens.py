@@ -12,7 +12,8 @@ from services.standby_controller.api.access import ACCESS_ERRORS, Admin
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Answer, Cursor, Demand, Instant, Limit, ListAnswer
 from services.standby_controller.pair_document import WHOLE
-from services.standby_controller.store.events import EventKind, NewEvent, Severity
+from services.standby_controller.severity import Severity
+from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.tokens import Role, Token
 from shared.errors import CursorInvalid, NameTaken, NotFound, RequestError
 from shared.http.problem import problem_responses

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.severity import Severity
 from shared.node.model import State
-
-
-class Weight(StrEnum):
-    """How much an advisory matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +15,7 @@ class Advisory:
     """One thing to know, with what to do about it; `code` is stable."""
 
     code: str
-    weight: Weight
+    severity: Severity
     subject: str | None
     text: str
     hint: str
@@ -91,8 +83,8 @@ def data_age_limit_seconds(interval_seconds: float) -> float:
 def advise(situation: Situation) -> tuple[Advisory, ...]:
     """Return all advisories, the most important first."""
     found = [*_about_nodes(situation), *_about_components(situation), *_about_schedule(situation)]
-    order = {Weight.CRITICAL: 0, Weight.WARNING: 1, Weight.INFO: 2}
-    return tuple(sorted(found, key=lambda advisory: order[advisory.weight]))
+    order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+    return tuple(sorted(found, key=lambda advisory: order[advisory.severity]))
 
 
 def reasons_not_protected(situation: Situation) -> tuple[Reason, ...]:
@@ -143,7 +135,7 @@ def _about_nodes(situation: Situation) -> Iterator[Advisory]:
     if State.ACTIVE not in states and None not in states:
         yield Advisory(
             "no_active_node",
-            Weight.CRITICAL,
+            Severity.CRITICAL,
             None,
             "No node is active.",
             "Look at the state of both nodes and its reason.",
@@ -151,7 +143,7 @@ def _about_nodes(situation: Situation) -> Iterator[Advisory]:
     if states.count(State.ACTIVE) > 1:
         yield Advisory(
             "two_active_nodes",
-            Weight.CRITICAL,
+            Severity.CRITICAL,
             None,
             "More than one node says that it is active.",
             "Stop the application on one of them now, then compare their terms with GET /v1/status on both nodes.",
@@ -163,7 +155,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
         if node.is_own:
             yield Advisory(
                 "own_agent_silent",
-                Weight.CRITICAL,
+                Severity.CRITICAL,
                 node.node_id,
                 f"This node's own agent does not answer: {node.problem_text or 'not asked yet'}.",
                 "Start `warmstandby agent` on this node.",
@@ -171,7 +163,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
         elif node.is_refusing:
             yield Advisory(
                 "peer_refused_us",
-                Weight.CRITICAL,
+                Severity.CRITICAL,
                 node.node_id,
                 f"Node {node.node_id} answers, but not as it must: {node.problem_text or 'no reason given'}.",
                 "Compare keys, pair_id, TLS settings and releases of both nodes.",
@@ -180,7 +172,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
             silence = "ever" if node.silent_seconds is None else f"for {_duration(node.silent_seconds)}"
             yield Advisory(
                 "peer_silent",
-                Weight.CRITICAL,
+                Severity.CRITICAL,
                 node.node_id,
                 f"Node {node.node_id} did not answer {silence}: {node.problem_text or 'no answer'}.",
                 "Check that the other server is up, that `warmstandby agent` runs there, and the network between them.",
@@ -189,7 +181,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
     if node.is_database_healthy is False:
         yield Advisory(
             "database_down",
-            Weight.CRITICAL,
+            Severity.CRITICAL,
             node.node_id,
             f"The PostgreSQL server of node {node.node_id} is not healthy.",
             "Look at GET /heartbeat of that node's agent and at the log of that PostgreSQL server.",
@@ -197,7 +189,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
     for component in node.broken_captures:
         yield Advisory(
             "capture_broken",
-            Weight.WARNING,
+            Severity.WARNING,
             component,
             f"Node {node.node_id} does not capture the changes of component {component}.",
             "The next sync copies everything again. GET /v1/components shows what is wrong.",
@@ -205,7 +197,7 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
     if node.offset is not None and node.offset.at_least_seconds > offset_warning_seconds:
         yield Advisory(
             "clock_skew",
-            Weight.WARNING,
+            Severity.WARNING,
             node.node_id,
             f"The clock of node {node.node_id} differs from this one by about {abs(node.offset.middle_seconds):.1f} s.",
             "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes.",
@@ -221,7 +213,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
         if age is None:
             yield Advisory(
                 "never_seeded",
-                Weight.CRITICAL,
+                Severity.CRITICAL,
                 component.name,
                 f"Component {component.name} was never copied to this node.",
                 "Start the first sync with POST /v1/syncs, or wait for the schedule.",
@@ -229,26 +221,28 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
         elif age > limit:
             yield Advisory(
                 "data_old",
-                Weight.CRITICAL,
+                Severity.CRITICAL,
                 component.name,
                 f"The copy of component {component.name} is {_duration(age)} old.",
                 "Look at GET /v1/syncs for why the last ones did not succeed.",
             )
         if component.unkept_count:
+            tables = _count(component.unkept_count, "table is", "tables are")
             yield Advisory(
                 "tables_not_kept",
-                Weight.WARNING,
+                Severity.WARNING,
                 component.name,
-                f"{component.unkept_count} tables of component {component.name} are not kept current by a delta.",
+                f"Of component {component.name}, {tables} not kept current by a delta.",
                 "GET /v1/status lists them with the reason; most need a primary key.",
             )
         if component.drift_count:
+            kinds = _count(component.drift_count, "kind of object", "kinds of objects")
             yield Advisory(
                 "schema_drift",
-                Weight.WARNING,
+                Severity.WARNING,
                 component.name,
-                f"{component.drift_count} objects without data of component {component.name} changed since its seed.",
-                "GET /v1/syncs/{id} of the last sync lists them; a sync of kind seed brings them.",
+                f"Of component {component.name}, {kinds} changed since its full copy.",
+                "GET /v1/components lists them; the next full copy brings them.",
             )
 
 
@@ -256,19 +250,24 @@ def _about_schedule(situation: Situation) -> Iterator[Advisory]:
     if not situation.is_schedule_enabled:
         yield Advisory(
             "schedule_off",
-            Weight.WARNING,
+            Severity.WARNING,
             None,
             "Scheduled syncs are switched off.",
             "Set sync.enabled = true with PATCH /v1/config.",
         )
     if situation.is_standby and situation.sync_failures_in_a_row > 0:
+        failed = _count(situation.sync_failures_in_a_row, "sync", "syncs in a row")
         yield Advisory(
             "sync_failing",
-            Weight.CRITICAL if situation.sync_failures_in_a_row >= 3 else Weight.WARNING,
+            Severity.CRITICAL if situation.sync_failures_in_a_row >= 3 else Severity.WARNING,
             None,
-            f"{situation.sync_failures_in_a_row} syncs in a row failed: {situation.last_sync_problem or 'unknown'}.",
+            f"{failed} failed: {situation.last_sync_problem or 'no reason given'}",
             "Look at GET /v1/syncs for what to do about it.",
         )
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
+from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Connection, Database, Record, storable
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from shared.errors import CursorInvalid
@@ -33,14 +34,6 @@ class EventKind(StrEnum):
     CONFIG_CHANGED = "config_changed"
     TOKEN_CREATED = "token_created"
     TOKEN_DELETED = "token_deleted"
-
-
-class Severity(StrEnum):
-    """How much an event matters."""
-
-    INFO = "info"
-    WARNING = "warning"
-    CRITICAL = "critical"
 
 
 @dataclass(frozen=True, slots=True)

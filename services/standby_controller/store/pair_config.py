@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from services.standby_controller.pair_document import PairDocument, parse_document
+from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Database, Record
-from services.standby_controller.store.events import EventKind, Events, NewEvent, Severity
+from services.standby_controller.store.events import EventKind, Events, NewEvent
 from shared.errors import PreconditionFailed
 from shared.postgres.queries import load_queries
 

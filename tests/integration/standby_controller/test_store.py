@@ -11,8 +11,9 @@ import pytest
 
 from lab.cluster import Cluster
 from services.standby_controller.pair_document import parse_document
+from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Database, open_database
-from services.standby_controller.store.events import EventFilter, EventKind, Events, NewEvent, Severity
+from services.standby_controller.store.events import EventFilter, EventKind, Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatFilter, HeartbeatRecord, Heartbeats
 from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig

@@ -90,7 +90,7 @@ def test_below_a_limit_nothing_is_said(situation: Situation) -> None:
 def test_the_most_important_comes_first() -> None:
     """People read the first line."""
     situation = replace(_with_component(unkept_count=1, data_age_seconds=1e6), is_schedule_enabled=False)
-    assert [advisory.weight.value for advisory in advise(situation)] == ["critical", "warning", "warning"]
+    assert [advisory.severity.value for advisory in advise(situation)] == ["critical", "warning", "warning"]
 
 
 def test_this_release_never_says_protected() -> None:
