@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+RESOLUTION_SECONDS: Final = 5e-6
+"""What times in whole microseconds can be off by, together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +44,9 @@ def offset_of_exchange(
     """
     high = (received_at - sent_at).total_seconds()
     low = (answered_at - sent_at).total_seconds() - round_trip_seconds
-    if answered_at < received_at or low > high:
+    if answered_at < received_at or low > high + RESOLUTION_SECONDS:
         return None
-    return ClockOffset(low, high)
+    return ClockOffset(min(low, high), max(low, high))
 
 
 def best_offset(newest_first: Iterable[ClockOffset]) -> ClockOffset | None:
