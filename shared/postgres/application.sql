@@ -3,6 +3,7 @@
 -- name: has_application_schema
 -- Say whether the schema is there in its present form.
 SELECT to_regclass('warmstandby.guard') IS NOT NULL AND to_regclass('warmstandby.cursor') IS NOT NULL
+   AND to_regclass('warmstandby.lent_identity') IS NOT NULL
    AND to_regprocedure('warmstandby.cut_keys(bytea, integer[])') IS NOT NULL;
 
 -- name: lock_installation
@@ -33,6 +34,12 @@ CREATE TABLE IF NOT EXISTS warmstandby.cursor (
     manifest     jsonb       NOT NULL
 );
 COMMENT ON TABLE warmstandby.cursor IS 'The sync point at which this copy stands, written in the transaction that applied the data.';
+
+CREATE TABLE IF NOT EXISTS warmstandby.lent_identity (
+    relid     oid    PRIMARY KEY,
+    identity  "char" NOT NULL
+);
+COMMENT ON TABLE warmstandby.lent_identity IS 'Tables whose replica identity the DDL guard set to FULL for a moment, and what it was.';
 
 -- A pgoutput message (protocol 1) of an insert, update or delete: kind (1 byte), relation (4), then one or two tuples,
 -- each a tag (K or O old, N new), a column count (2) and its columns: n (null), u (unchanged, not sent), or t, length (4), text.

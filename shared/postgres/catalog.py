@@ -38,6 +38,8 @@ class Table:
     publication_entry: int | None
     is_filtered: bool
     is_extension_configuration: bool
+    refuses_updates: bool
+    """Published, it could not be updated: replica identity FULL with a generated column, from version 18 on."""
 
     @property
     def qualified_name(self) -> str:
@@ -57,7 +59,7 @@ class Table:
     @property
     def is_keyed(self) -> bool:
         """Say whether a delta can follow it: durable, with a usable key."""
-        return self.kind == "r" and self.persistence == "p" and bool(self.key)
+        return self.kind == "r" and self.persistence == "p" and bool(self.key) and not self.refuses_updates
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ WITH member AS (
       JOIN pg_extension AS x ON x.oid = d.refobjid
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
 ), attribute AS (
-    SELECT a.attrelid,
+    SELECT a.attrelid, bool_or(a.attgenerated <> '') AS has_generated,
            md5(string_agg(a.attnum || ':' || a.xmin::text, ',' ORDER BY a.attnum)) AS token,
            md5(string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
                                     a.attidentity, a.attcollation, a.attisdropped), ',' ORDER BY a.attnum)) AS shape
@@ -60,7 +60,8 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        c.relpages::bigint * current_setting('block_size')::bigint AS estimated_bytes,
        p.oid AS publication_entry,
        p.prqual IS NOT NULL OR p.prattrs IS NOT NULL AS is_filtered,
-       coalesce(m.is_configuration, false) AS is_extension_configuration
+       coalesce(m.is_configuration, false) AS is_extension_configuration,
+       c.relreplident = 'f' AND current_setting('server_version_num')::int >= 180000 AND a.has_generated AS refuses_updates
   FROM pg_class AS c
   JOIN pg_namespace AS n ON n.oid = c.relnamespace
   LEFT JOIN attribute AS a ON a.attrelid = c.oid

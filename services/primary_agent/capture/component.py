@@ -9,19 +9,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
+from services.primary_agent.capture.guard import give_back_identities, has_lent, install_guard, list_lost, remove_guard
 from services.primary_agent.capture.layout import PublishedColumn, lay_out
-from services.primary_agent.capture.source import PUBLICATION, Server, Source
+from services.primary_agent.capture.source import PUBLICATION, Refusal, Server, Source
 from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
 from shared.postgres.application import install_application_schema, set_application_guard
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
-from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
 from shared.settings import ComponentSettings, Settings
 
-_GUARD: Final = load_queries("services.primary_agent.capture", "guard.sql")
 _BLOCKER_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
@@ -54,7 +53,7 @@ class ComponentCapture:
     """Held while an export is opened, the capture made, or the spool trimmed."""
     is_trim_wanted: bool = True
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
-    _refused: dict[int, str] = field(default_factory=dict)
+    _refused: dict[int, Refusal] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
     _is_given_up: bool = False
 
@@ -95,6 +94,7 @@ class ComponentCapture:
                 if self.facts.state is not CaptureState.READY and not self._is_given_up:
                     await self.ensure()
             if self.facts.state is CaptureState.READY:
+                await self._mend()
                 capture = await self.drainer.drain()
                 self.facts.drained_at = self.clock.monotonic()
                 await self._keep_small(capture)
@@ -216,9 +216,12 @@ class ComponentCapture:
                 return "foreign table: only its definition is copied, by a seed"
             case (_, "u"):
                 return "unlogged table: it is copied by a seed only"
+        if table.refuses_updates:
+            return "replica identity FULL with a generated column cannot be published: it is copied by a seed only"
         if not table.key:
             return "no usable primary key or replica identity: it is copied by a seed only"
-        return self._refused.get(table.oid)
+        refusal = self._refused.get(table.oid)
+        return None if refusal is None else refusal.reason
 
     async def _begin(self, application: Session, node: Session, server: Server) -> Capture:
         """Publication, slot, then a transaction id: in this order nothing between them is lost."""
@@ -259,11 +262,33 @@ class ComponentCapture:
         return making.result()
 
     async def _ensure_guard(self, application: Session, server: Server) -> None:
-        if self.settings.capture.guard == "off" or not server.is_superuser:
+        if not server.is_superuser:
             return
-        if not await application.fetchval(_GUARD["has_guard"]):
-            async with application.transaction():
-                await application.execute(_GUARD["install_guard"])
+        if self.settings.capture.guard == "off":
+            await remove_guard(application)
+        elif not await install_guard(application, server.version):
+            _log.warning(
+                "DDL guard not installed: schema warmstandby of the database was made by another role",
+                extra={"component": self.component.name},
+            )
+
+    async def _mend(self) -> None:
+        """Let tables go that lost their key without the guard, and take in those the application held before.
+
+        One small query when there is nothing to do.
+        """
+        async with self.drainer.sessions() as (application, _):
+            is_lent = await has_lent(application)
+            is_wanted = is_lent or bool(await list_lost(application))
+        if not is_wanted and all(refusal.is_lasting for refusal in self._refused.values()):
+            return
+        async with self.lock, self.source.session() as application, self.spool.session() as node:
+            capture = await self.spool.find_capture(node)
+            if capture is None:
+                return
+            await self.reconcile(application, node, capture, await self.look(application))
+            if is_lent:
+                await give_back_identities(application)
 
     async def _keep_small(self, capture: Capture) -> None:
         async with self.lock, self.spool.session() as node:

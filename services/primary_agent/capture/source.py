@@ -6,19 +6,51 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import asyncpg
 
 from shared.errors import RightsMissing, VersionUnsupported, WalLevelInsufficient
-from shared.postgres.catalog import Table
 from shared.postgres.queries import load_queries, qualified, quote_identifier
 from shared.postgres.sessions import Session, open_session, translated
 
 PUBLICATION: Final = "warmstandby"
 MINIMUM_VERSION: Final = 150000
 _QUERIES: Final = load_queries("services.primary_agent.capture", "source.sql")
+_GUARD: Final = load_queries("services.primary_agent.capture", "guard.sql")
 _TABLES_AT_A_TIME: Final = 200
+
+
+class NamedTable(Protocol):
+    """A table as far as the publication needs to know it."""
+
+    @property
+    def oid(self) -> int:
+        """Which one."""
+
+    @property
+    def schema_name(self) -> str:
+        """Where it is."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a table is not in the publication; one that does not last is tried again soon."""
+
+    reason: str
+    is_lasting: bool = False
+
+
+_NOT_OWNED: Final = Refusal(
+    "our role is not a member of the table's owner, so its changes cannot be captured", is_lasting=True
+)
+_HELD: Final = Refusal("a statement of the application holds it, so it could not be taken into the capture yet")
+_BUSY: Final = Refusal("a migration holds the publication, so it could not be taken into the capture yet")
+_CHANGED: Final = Refusal("it was changed at the same moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,34 +143,39 @@ class Source:
             )
         return True
 
-    async def publish(self, session: Session, tables: Sequence[Table]) -> dict[int, str]:
+    async def publish(self, session: Session, tables: Sequence[NamedTable]) -> dict[int, Refusal]:
         """Add whole tables; return, by oid, why a table could not be added."""
-        refused: dict[int, str] = {}
+        refused: dict[int, Refusal] = {}
         for start in range(0, len(tables), _TABLES_AT_A_TIME):
             group = tables[start : start + _TABLES_AT_A_TIME]
             if await self._alter(session, "ADD", group) is not None:
                 for table in group:
-                    reason = await self._alter(session, "ADD", [table])
-                    if reason is not None:
-                        refused[table.oid] = reason
+                    refusal = await self._alter(session, "ADD", [table])
+                    if refusal is not None:
+                        refused[table.oid] = refusal
         return refused
 
-    async def unpublish(self, session: Session, tables: Iterable[Table]) -> None:
+    async def unpublish(self, session: Session, tables: Iterable[NamedTable]) -> None:
         """Take tables out whose changes can no longer be told by a key; a locked table stays until the next look."""
         for table in tables:
             await self._alter(session, "DROP", [table])
 
-    async def _alter(self, session: Session, verb: str, tables: Sequence[Table]) -> str | None:
-        only = "ONLY " if verb == "ADD" else ""
-        names = ", ".join(only + qualified(table.schema_name, table.name) for table in tables)
+    async def _alter(self, session: Session, verb: str, tables: Sequence[NamedTable]) -> Refusal | None:
+        """Change the publication; several tables are held together, so for them no lock is waited for."""
+        names = ", ".join("ONLY " + qualified(table.schema_name, table.name) for table in tables)
         try:
-            await session.execute(f"ALTER PUBLICATION {quote_identifier(PUBLICATION)} {verb} TABLE {names}")
+            async with session.transaction():
+                if not await session.fetchval(_GUARD["try_gate"]):
+                    return _BUSY
+                if len(tables) > 1:
+                    await session.execute("SET LOCAL lock_timeout = '50ms'")
+                await session.execute(f"ALTER PUBLICATION {quote_identifier(PUBLICATION)} {verb} TABLE {names}")
         except asyncpg.InsufficientPrivilegeError:
-            return "our role is not a member of the table's owner, so its changes cannot be captured"
+            return _NOT_OWNED
         except (asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError):
-            return "a statement of the application holds it, so it could not be taken into the capture yet"
+            return _HELD
         except (asyncpg.UndefinedTableError, asyncpg.DuplicateObjectError, asyncpg.UndefinedObjectError):
-            return "it was changed at the same moment"
+            return _CHANGED
         return None
 
     # Slot ------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from shared.settings import Settings
 _ERROR_BYTES: Final = 2000
 _OURS: Final = re.compile(
     r"^\d+; \d+ \d+ "
-    r"(?:PUBLICATION - warmstandby |PUBLICATION TABLE .*? warmstandby |EVENT TRIGGER - warmstandby_guard )"
+    r"(?:PUBLICATION - warmstandby |PUBLICATION TABLE .*? warmstandby |EVENT TRIGGER - warmstandby_guard(?:_drop)? )"
 )
 
 
