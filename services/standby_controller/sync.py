@@ -29,6 +29,7 @@ from services.standby_controller.store.records import (
 from services.standby_controller.sync_events import event_of_sync
 from shared.clock import Clock
 from shared.errors import PeerError, PostgresError, RoleError, SyncNotRunning, SyncRunning, WarmstandbyError
+from shared.log import fields_of
 from shared.node.model import Envelope
 from shared.settings import ComponentSettings
 
@@ -165,15 +166,20 @@ class SyncRunner:
         if running is None or running.record.id != sync_id:
             record = await self._history.read(sync_id)
             raise SyncNotRunning(f"sync {sync_id} is {record.result}")
-        if running.work is not None and running.cancelled_by is None:
+        if running.cancelled_by is None:
             running.cancelled_by = cancelled_by
-            running.work.cancel()
+            if running.work is not None:
+                running.work.cancel()
         return running
 
     async def clear_orphans(self) -> None:
-        """Remove what a killed seed left behind; raises PostgresError."""
-        if self._running is None:
+        """Remove what a killed seed left behind, if that can be done now; each sync does so too."""
+        if self._running is not None:
+            return
+        try:
             await self._clear_orphans()
+        except PostgresError as error:
+            log.warning("orphans of a killed seed not removed", extra=fields_of(error))
 
     async def _recall(self) -> None:
         """Read how the last syncs ended, as soon as the database answers."""
@@ -217,10 +223,13 @@ class SyncRunner:
         assert self._group is not None
         work = self._group.create_task(self._work(running, source, problem), name=f"work of sync {running.record.id}")
         running.work = work
+        if running.cancelled_by is not None:
+            work.cancel()
         try:
             await asyncio.wait([work])
         except asyncio.CancelledError:
-            work.cancel()
+            if not work.cancelling():  # a second time would break off its cleaning up
+                work.cancel()
             await asyncio.wait([work])
             try:
                 async with asyncio.timeout(STOPPING_SECONDS):
@@ -311,10 +320,9 @@ class SyncRunner:
         record = replace(
             running.record, result=result, failure=failure, ended_at=ended_at, components=tuple(running.done)
         )
-        cancelled = [item for item in running.done if item.result is SyncResult.CANCELLED]
 
         async def write() -> None:
-            for item in cancelled:
+            for item in running.done:  # those recorded already stay as they are
                 await self._history.add_component(record, item)
             await self._history.end(record, result, failure, ended_at)
 
@@ -339,7 +347,7 @@ class SyncRunner:
                 await write()
             except PostgresError as error:
                 if not has_failed:
-                    log.warning("history cannot be written", extra={"code": error.code, "detail": error.detail})
+                    log.warning("history cannot be written", extra=fields_of(error))
                 has_failed = True
                 await asyncio.sleep(RECORD_AGAIN_SECONDS)
             else:

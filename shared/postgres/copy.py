@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, Literal
+
+from shared.errors.groups import first_of
+from shared.postgres.sessions import Session
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -44,6 +47,42 @@ class Pipe:
             await self._queue.put(chunk)
 
 
+async def copy_in(
+    session: Session,
+    table: str,
+    source: AsyncIterator[bytes],
+    *,
+    schema: str,
+    form: Literal["text", "binary"],
+    columns: Sequence[str] | None = None,
+    encoding: str | None = None,
+) -> int:
+    """COPY a stream into a table and return the number of its rows.
+
+    Raises ConnectionResetError as soon as the server is gone. The driver alone would wait for ever for room to write to
+    it, or read the stream to its end first.
+    """
+    loop, is_copying = asyncio.get_running_loop(), True
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def end(_: object) -> None:
+                if is_copying:
+                    limit.reschedule(loop.time())
+
+            session.add_termination_listener(end)
+            try:
+                result = await session.copy_to_table(
+                    table, schema_name=schema, columns=columns, source=source, format=form, encoding=encoding
+                )
+            finally:
+                is_copying = False
+                session.remove_termination_listener(end)
+    except TimeoutError as error:
+        raise ConnectionResetError("the server closed the connection") from error
+    return int(result.split()[-1])
+
+
 async def pipe_copy(
     write: Callable[[Sink], Awaitable[object]], read: Callable[[AsyncIterator[bytes]], Awaitable[object]]
 ) -> int:
@@ -62,17 +101,9 @@ async def pipe_copy(
             group.create_task(send())
             group.create_task(_read(read, pipe))
     except* Exception as errors:
-        raise _first(errors) from None
+        raise first_of(errors) from None
     return pipe.bytes
 
 
 async def _read(read: Callable[[AsyncIterator[bytes]], Awaitable[object]], pipe: Pipe) -> None:
     await read(pipe.chunks())
-
-
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Exception)
-    return error

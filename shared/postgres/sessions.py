@@ -1,7 +1,7 @@
 """Sessions of ours with PostgreSQL: pinned settings, and errors translated into our tree. No SQL of any feature.
 
 The text of a key must not depend on settings of a database or a role (a `DateStyle` there would make one row two), so
-every session pins what output and input depend on.
+every session pins what output and input depend on. A long statement of a service that was killed ends within seconds.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ PINNED: Final[Mapping[str, str]] = MappingProxyType(
         "lock_timeout": "0",
         "idle_in_transaction_session_timeout": "0",
         "idle_session_timeout": "0",
+        "client_connection_check_interval": "5s",
         "client_min_messages": "warning",
         "jit": "off",
     }

@@ -19,13 +19,15 @@ from services.primary_agent.capture.layout import Layout, fits, parse_relation, 
 from services.primary_agent.capture.source import PUBLICATION, Source
 from services.primary_agent.capture.spool import Capture, Spool
 from shared.errors import CaptureNotReady, ReplicationError
-from shared.postgres.copy import pipe_copy
+from shared.postgres.copy import copy_in, pipe_copy
 from shared.postgres.queries import load_queries, quote_literal
-from shared.postgres.sessions import Session
+from shared.postgres.sessions import Session, translated
 
 _SOURCE: Final = load_queries("services.primary_agent.capture", "source.sql")
 _SPOOL: Final = load_queries("services.primary_agent.capture", "spool.sql")
 _STAGE: Final = "drain_stage"
+_ATTEMPTS: Final = 10
+_ATTEMPT_SECONDS: Final = 0.3
 _IDLE_BYTES: Final = 16 * 2**20
 """Log of others is read again up to this much rather than recorded as read."""
 _KEPT_BYTES: Final = 16 * 2**20
@@ -80,7 +82,8 @@ class Drainer:
                 await self._open()
             assert self._sessions is not None
             try:
-                yield self._sessions
+                with translated(f"draining component {self.spool.component}"):
+                    yield self._sessions
             except BaseException:
                 await self._close()
                 raise
@@ -93,8 +96,20 @@ class Drainer:
     async def drain(self, upto: str | None = None) -> Capture:
         """Store what the slot holds up to a position (everything on disk by default); return the capture.
 
-        Raises CaptureLost when slot and spool do not fit together, CaptureNotReady when another agent holds the lock.
+        Raises CaptureLost when slot and spool do not fit together, CaptureNotReady when another agent holds the lock or
+        an old session the slot. What an agent that was killed left behind is waited for.
         """
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                return await self._drain_now(upto)
+            except CaptureNotReady:
+                if attempts == _ATTEMPTS:
+                    raise
+            await asyncio.sleep(_ATTEMPT_SECONDS)
+
+    async def _drain_now(self, upto: str | None) -> Capture:
         async with self.sessions() as (application, node):
             try:
                 return await self._drain(application, node, upto)
@@ -209,7 +224,7 @@ async def _mark_misread(node: Session, layouts: Mapping[int, KeyedLayout]) -> No
 
 
 async def _copy_in(node: Session, chunks: AsyncIterator[bytes]) -> None:
-    await node.copy_to_table(_STAGE, schema_name="pg_temp", source=chunks, format="binary")
+    await copy_in(node, _STAGE, chunks, schema="pg_temp", form="binary")
 
 
 def _write_layouts(layouts: Sequence[KeyedLayout]) -> list[str]:

@@ -18,6 +18,7 @@ from services.primary_agent.export.worker import TableExport, TableWorker
 from services.primary_agent.node.node import EnvelopeFields
 from shared.clock import Clock
 from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError
+from shared.postgres.sessions import translated
 from shared.replication.model import (
     Column,
     Confirm,
@@ -69,8 +70,9 @@ class Export:
     component: ComponentCapture
     opened: OpenedExport
     used_at: float
-    busy: int = 0
+    is_closed: bool = False
     sent: dict[int, Sent] = field(default_factory=dict)
+    busy: set[TableWorker] = field(default_factory=set)
     idle: list[TableWorker] = field(default_factory=list)
     holding: dict[int, TableWorker] = field(default_factory=dict)
     """Workers that shipped a table's keys and wait to ship its rows from the same list."""
@@ -88,14 +90,12 @@ class ExportService:
         self._exports: dict[str, Export] = {}
 
     async def run(self) -> None:
-        """Close exports that nobody reads from any more; never returns."""
+        """Close exports that nobody reads from any more, also in the middle of a table; never returns."""
         try:
             while True:
                 await asyncio.sleep(_LOOK_SECONDS)
                 limit = self._clock.monotonic() - self._settings.agent.export_idle_seconds
-                for export in [
-                    export for export in self._exports.values() if not export.busy and export.used_at < limit
-                ]:
+                for export in [export for export in self._exports.values() if export.used_at < limit]:
                     _log.warning(
                         "export closed, nobody reads from it", extra={"export": export.id, "caller": export.caller}
                     )
@@ -105,16 +105,16 @@ class ExportService:
                 await self._close(export)
 
     async def open(self, component_name: str, request: OpenExport, caller: str) -> Manifest:
-        """Open an export; one that the caller left open for this component is closed."""
+        """Open an export; those that the caller left open for this component are closed."""
         self._node.require_active()
         self._node.require_term(request.term)
         component = self._capture.component(component_name)
-        for export in [e for e in self._exports.values() if e.caller == caller and e.component is component]:
-            await self._close(export)
+        await self._close_former(component, caller)
         await self._capture.prepare()
         opened = await open_export(component, request, caller, self._clock)
         export = Export(secrets.token_hex(16), caller, request.kind, component, opened, self._clock.monotonic())
         self._exports[export.id] = export
+        await self._close_former(component, caller, but=export)  # one that was still being opened for a dead caller
         _log.info(
             "export opened",
             extra={"export": export.id, "caller": caller, "component": component_name, "kind": request.kind.value},
@@ -164,22 +164,15 @@ class ExportService:
         if table.mode is not TableMode.DELTA:
             raise RequestError("this table is shipped whole; it has no list of keys")
         assert export.opened.since_snapshot is not None
-        async with self._reading(export):
-            held = export.holding.pop(number, None)
-            if held is not None:
-                await held.close()
-            worker = await self._worker(export)
-            try:
-                await worker.begin(table)
-                await worker.load_keys(table, export.opened.capture, export.opened.since_snapshot)
-                counted = _Counted(sink)
-                keys = await worker.copy_keys(counted)
-            except BaseException:
-                await worker.close()
-                raise
-            if export.id not in self._exports:
-                await worker.close()
-                raise ExportGone("the export was closed while it was read")
+        held = export.holding.pop(number, None)
+        if held is not None:
+            await held.close()
+        async with self._working(export, table) as worker:
+            await worker.begin(table)
+            await worker.load_keys(table, export.opened.capture, export.opened.since_snapshot)
+            counted = _Counted(sink, export, self._clock)
+            keys = await worker.copy_keys(counted)
+            _refuse_closed(export)
             export.holding[number] = worker
             export.sent[number] = Sent(keys=keys, bytes=counted.bytes)
 
@@ -187,22 +180,17 @@ class ExportService:
         """Write a table's rows (text COPY): all of them, or those of the keys shipped just before."""
         export = self._find(export_id, caller)
         table = self._table(export, number)
-        async with self._reading(export):
-            worker = export.holding.pop(number, None)
-            if worker is None:
-                if table.mode is TableMode.DELTA:
-                    raise RequestError("a table's changed keys are read before its rows, once each")
-                worker = await self._worker(export)
-            try:
-                if table.mode is TableMode.WHOLE:
-                    await worker.begin(table)
-                counted = _Counted(sink)
-                rows = await worker.copy_rows(table, counted)
-                await worker.end()
-            except BaseException:
-                await worker.close()
-                raise
-            await self._give_back(export, worker)
+        held = export.holding.pop(number, None)
+        if held is None and table.mode is TableMode.DELTA:
+            raise RequestError("a table's changed keys are read before its rows, once each")
+        async with self._working(export, table, held) as worker:
+            if table.mode is TableMode.WHOLE:
+                await worker.begin(table)
+            counted = _Counted(sink, export, self._clock)
+            rows = await worker.copy_rows(table, counted)
+            await worker.end()
+            _refuse_closed(export)
+            export.idle.append(worker)
             sent = export.sent.setdefault(number, Sent())
             sent.rows = rows
             sent.bytes += counted.bytes
@@ -210,15 +198,14 @@ class ExportService:
     async def dump_schema(self, export_id: str, caller: str, sink: Sink) -> None:
         """Write the database's definitions as a pg_dump archive at the export's snapshot."""
         export = self._find(export_id, caller)
-        async with self._reading(export):
-            await dump_schema(
-                self._settings.postgres,
-                database=export.component.component.database,
-                snapshot_id=export.opened.snapshot_id,
-                server_version=export.opened.server_version,
-                lock_timeout_seconds=self._settings.capture.lock_timeout_seconds,
-                sink=sink,
-            )
+        await dump_schema(
+            self._settings.postgres,
+            database=export.component.component.database,
+            snapshot_id=export.opened.snapshot_id,
+            server_version=export.opened.server_version,
+            lock_timeout_seconds=self._settings.capture.lock_timeout_seconds,
+            sink=_Counted(sink, export, self._clock),
+        )
 
     def _find(self, export_id: str, caller: str) -> Export:
         export = self._exports.get(export_id)
@@ -233,31 +220,38 @@ class ExportService:
         return export.opened.tables[number]
 
     @asynccontextmanager
-    async def _reading(self, export: Export) -> AsyncIterator[None]:
-        """Keep an export from being forgotten while it is read."""
-        export.busy += 1
+    async def _working(
+        self, export: Export, table: TableExport, worker: TableWorker | None = None
+    ) -> AsyncIterator[TableWorker]:
+        """Read a table by a worker; one that failed, or whose export was closed meanwhile, is ended."""
+        if worker is None and export.idle:
+            worker = export.idle.pop()
+        if worker is None:
+            worker = TableWorker(export.component, export.opened.snapshot_id, export.opened.encoding)
+            await worker.open()
+        export.busy.add(worker)
         try:
-            yield
+            with translated(f"reading table {table.table.qualified_name}"):
+                _refuse_closed(export)
+                yield worker
+        except BaseException:
+            await worker.close()
+            raise
         finally:
-            export.busy -= 1
+            export.busy.discard(worker)
             export.used_at = self._clock.monotonic()
 
-    async def _worker(self, export: Export) -> TableWorker:
-        if export.idle:
-            return export.idle.pop()
-        worker = TableWorker(export.component, export.opened.snapshot_id, export.opened.encoding)
-        await worker.open()
-        return worker
-
-    async def _give_back(self, export: Export, worker: TableWorker) -> None:
-        if export.id in self._exports:
-            export.idle.append(worker)
-        else:
-            await worker.close()
+    async def _close_former(self, component: ComponentCapture, caller: str, *, but: Export | None = None) -> None:
+        for export in list(self._exports.values()):
+            if export is not but and export.caller == caller and export.component is component:
+                await self._close(export)
 
     async def _close(self, export: Export) -> None:
         if self._exports.pop(export.id, None) is None:
             return
+        export.is_closed = True
+        for worker in export.busy:
+            worker.abort()
         for worker in [*export.idle, *export.holding.values()]:
             await worker.close()
         await export.opened.stack.aclose()
@@ -285,15 +279,23 @@ class ExportService:
 
 
 class _Counted:
-    """A sink that counts."""
+    """A sink that counts, and notes when its reader last took something."""
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, export: Export, clock: Clock) -> None:
         self._sink = sink
+        self._export = export
+        self._clock = clock
         self.bytes = 0
 
     async def __call__(self, chunk: bytes) -> None:
         self.bytes += len(chunk)
         await self._sink(chunk)
+        self._export.used_at = self._clock.monotonic()
+
+
+def _refuse_closed(export: Export) -> None:
+    if export.is_closed:
+        raise ExportGone("the export was closed while it was read")
 
 
 def _to_wire(export: TableExport) -> ExportedTable:

@@ -12,7 +12,7 @@ from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.spool import Capture
 from shared.errors import TableRewritten
 from shared.postgres.catalog import Table, TableColumn
-from shared.postgres.copy import pipe_copy
+from shared.postgres.copy import copy_in, pipe_copy
 from shared.postgres.keys import write_key_match, write_key_selection
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
 from shared.postgres.sessions import Session, translated
@@ -65,9 +65,14 @@ class TableWorker:
         self._session = await self._stack.enter_async_context(self._capture.source.session())
 
     async def close(self) -> None:
-        """End the session and whatever it was doing."""
+        """End the session and whatever it was doing; repeatable."""
         self._session = self._node = None
         await self._stack.aclose()
+
+    def abort(self) -> None:
+        """Cut the session off, so that whoever reads by it fails and the snapshot is given back at once."""
+        if self._session is not None:
+            self._session.terminate()
 
     async def begin(self, export: TableExport) -> None:
         """Import the snapshot and see that the table is still the one of the snapshot.
@@ -135,4 +140,4 @@ class TableWorker:
 
 
 async def _copy_in(session: Session, chunks: AsyncIterator[bytes]) -> None:
-    await session.copy_to_table("export_keys", schema_name="pg_temp", source=chunks, format="binary")
+    await copy_in(session, "export_keys", chunks, schema="pg_temp", form="binary")

@@ -47,7 +47,10 @@ _log = logging.getLogger(__name__)
 async def clear_orphans(settings: Settings) -> None:
     """Clear away what a controller that died left behind: shadow and replaced databases, archives. Idempotent."""
     await clear_databases(settings)
-    await asyncio.to_thread(clear_archives, settings)
+    try:
+        await asyncio.to_thread(clear_archives, settings)
+    except OSError as error:
+        _log.warning("archives of dead seeds stay", extra={"detail": str(error)})
 
 
 async def sync_component(
@@ -64,11 +67,11 @@ async def sync_component(
     Raises SyncRunning when another controller writes to the component, and whatever stopped the sync.
     """
     async with open_session(settings.postgres.apply_dsn.get_secret_value()) as control:
-        with translated("using the node's own database"):
+        with translated(f"bringing component {component.name} here"):
             if not await control.fetchval(_QUERIES["lock_component"], component.name):
                 raise SyncRunning(f"another controller writes to component {component.name}")
-        run = _ComponentSync(component, settings, client, term, envelope, progress, control)
-        return await run.run()
+            run = _ComponentSync(component, settings, client, term, envelope, progress, control)
+            return await run.run()
 
 
 class _ComponentSync:
@@ -150,8 +153,7 @@ class _ComponentSync:
 
     async def _seed(self, reason: str) -> ComponentOutcome:
         _log.info("seed begins", extra={"component": self._component.name, "reason": reason})
-        with translated("making room for a full copy"):
-            shadow = Shadow(self._settings, self._control, self._component.database)
+        shadow = Shadow(self._settings, self._control, self._component.database)
         try:
             async with self._export(SyncKind.SEED, None) as manifest:
                 await shadow.create(manifest)
@@ -163,7 +165,7 @@ class _ComponentSync:
             await shadow.take_properties(manifest.database)
             await shadow.swap_in()
         except BaseException:
-            await shadow.drop()
+            await shadow.discard()
             raise
         await self._confirm(manifest)
         return self._outcome(manifest, reason, seeded.rows_per_table, before=None)

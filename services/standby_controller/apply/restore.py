@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from services.standby_controller.progress import Progress
-from shared.errors import SeedRefused
+from shared.errors import DatabaseUnreachable, SeedRefused
 from shared.node.client import NodeClient
 from shared.postgres.programs import Program, find_program
 from shared.replication.model import Manifest
@@ -23,6 +23,9 @@ _OURS: Final = re.compile(
 
 
 _SYSTEM_RIGHTS: Final = re.compile(r"^\d+; \d+ \d+ ACL pg_catalog ")
+_SERVER_GONE: Final = re.compile(
+    "server closed the connection|connection to server|no connection to the server|terminating connection"
+)
 _log = logging.getLogger(__name__)
 
 
@@ -48,7 +51,10 @@ class SchemaArchive:
         is_superuser: bool,
         progress: Progress,
     ) -> SchemaArchive:
-        """Bring the archive here and leave our own objects out of it, and rights only a superuser may give."""
+        """Bring the archive here and leave our own objects out of it, and rights only a superuser may give.
+
+        Raises SeedRefused when there is no room for it.
+        """
         program = await find_program(
             "pg_restore",
             bin_dir=settings.postgres.bin_dir,
@@ -59,12 +65,27 @@ class SchemaArchive:
         folder = seed_folder(settings)
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         archive = cls(settings, program, folder, seed_id)
-        with archive._file.open("wb") as file:
-            async with client.schema(manifest.export_id) as chunks:
-                async for chunk in chunks:
-                    progress.add_bytes(len(chunk))
-                    await asyncio.to_thread(file.write, chunk)
-        text = await archive._run("--list", str(archive._file), connects=False)
+        try:
+            with archive._file.open("wb") as file:
+                async with client.schema(manifest.export_id) as chunks:
+                    async for chunk in chunks:
+                        progress.add_bytes(len(chunk))
+                        await asyncio.to_thread(file.write, chunk)
+            await archive._choose(is_superuser=is_superuser)
+        except OSError as error:
+            archive.remove()
+            raise SeedRefused(
+                f"the definitions cannot be written to {folder}: {error.strerror or error}",
+                hint="Make room in [node] state_dir.",
+            ) from error
+        except BaseException:
+            archive.remove()
+            raise
+        return archive
+
+    async def _choose(self, *, is_superuser: bool) -> None:
+        """Write the list of what is restored."""
+        text = await self._run("--list", str(self._file), connects=False)
         kept = [line for line in text.splitlines() if not _OURS.match(line)]
         if not is_superuser:
             unable = [line for line in kept if _SYSTEM_RIGHTS.match(line)]
@@ -73,8 +94,7 @@ class SchemaArchive:
                 _log.warning(
                     "rights on system objects are not copied, our role may not give them", extra={"rights": unable}
                 )
-        await asyncio.to_thread(archive._list.write_text, "\n".join(kept) + "\n", encoding="utf-8")
-        return archive
+        await asyncio.to_thread(self._list.write_text, "\n".join(kept) + "\n", encoding="utf-8")
 
     async def restore(self, section: str, *, jobs: int = 1) -> None:
         """Restore a section (pre-data, data, post-data); raise SeedRefused with the program's words."""
@@ -104,6 +124,8 @@ class SchemaArchive:
                 await process.wait()
         if process.returncode != 0:
             text = errors.decode(errors="replace")[-_ERROR_BYTES:].strip()
+            if _SERVER_GONE.search(text):
+                raise DatabaseUnreachable(f"pg_restore: {text}")
             raise SeedRefused(
                 f"pg_restore: {text}",
                 hint="Make on this node what the message names (a role, an extension, a right), as on the active node.",

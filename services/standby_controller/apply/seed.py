@@ -16,9 +16,11 @@ from services.standby_controller.apply.restore import SchemaArchive
 from services.standby_controller.apply.shadow import Shadow
 from services.standby_controller.progress import Progress
 from shared.errors import PeerRefusal, SeedRefused, TableRewritten, TransferIncomplete
+from shared.errors.groups import first_of
 from shared.node.client import NodeClient
 from shared.postgres.application import install_application_schema
 from shared.postgres.catalog import list_tables
+from shared.postgres.copy import copy_in
 from shared.postgres.queries import load_queries, qualified
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import ExportedTable, Manifest, SyncPhase, TableName
@@ -118,7 +120,7 @@ class Seeder:
                 for _ in range(workers):
                     group.create_task(work())
         except* Exception as errors:
-            raise _first(errors) from None
+            raise first_of(errors) from None
 
     async def _copy_table(self, session: Session, table: ExportedTable) -> None:
         name = f"{table.schema_name}.{table.name}"
@@ -129,12 +131,13 @@ class Seeder:
         try:
             with translated(f"copying table {name}"):
                 async with self._client.rows(self._manifest.export_id, table.number) as chunks:
-                    result = await session.copy_to_table(
+                    self._rows[name] = await copy_in(
+                        session,
                         table.name,
-                        schema_name=table.schema_name,
+                        self._counted(chunks),
+                        schema=table.schema_name,
+                        form="text",
                         columns=[column.name for column in table.columns],
-                        source=self._counted(chunks),
-                        format="text",
                         encoding=self._manifest.encoding,
                     )
         except PeerRefusal as refusal:
@@ -142,7 +145,6 @@ class Seeder:
                 raise
             self._left_out.append(TableName(schema_name=table.schema_name, name=table.name))
             return
-        self._rows[name] = int(result.split()[-1])
         self._progress.finish_table(name, self._rows[name])
 
     async def _check_complete(self) -> None:
@@ -177,11 +179,3 @@ class Seeder:
         async for chunk in chunks:
             self._progress.add_bytes(len(chunk))
             yield chunk
-
-
-def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    assert isinstance(error, Exception)
-    return error

@@ -12,7 +12,8 @@ from typing import Final
 import asyncpg
 
 from services.standby_controller.apply.cursor import hold_node_guard
-from shared.errors import SeedRefused
+from shared.errors import PostgresError, SeedRefused
+from shared.log import fields_of
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import DatabaseProperties, Manifest
@@ -120,9 +121,18 @@ class Shadow:
         if had_live:
             await drop_database(self._session, self._old)
 
-    async def drop(self) -> None:
-        """Drop the shadow, if it was not swapped in."""
-        await drop_database(self._session, self.name)
+    async def discard(self) -> None:
+        """Drop the shadow, or what it replaced if it was swapped in; what resists goes before the next sync.
+
+        Raises no error of the server: the reason why the seed broke off is what must be told.
+        """
+        try:
+            with translated(f"dropping what is left of the full copy of {self.live}"):
+                await self._session.execute("ROLLBACK")
+                for name in (self.name, self._old):
+                    await drop_database(self._session, name)
+        except PostgresError as error:
+            _log.warning("shadow database stays until the next sync", extra={"database": self.name, **fields_of(error)})
 
     async def _rename(self, *, had_live: bool) -> None:
         rename = _QUERIES["rename_database"]

@@ -15,6 +15,7 @@ from services.standby_controller.progress import Progress
 from shared.errors import SchemaChanged, TransferIncomplete
 from shared.node.client import NodeClient
 from shared.postgres.catalog import Table, list_key_operators, list_tables
+from shared.postgres.copy import copy_in
 from shared.postgres.keys import write_key_selection
 from shared.postgres.queries import load_queries, qualified, quote_identifier
 from shared.postgres.sessions import Session
@@ -150,15 +151,8 @@ async def _copy_in(
     columns: list[str] | None = None,
     encoding: str | None = None,
 ) -> int:
-    result = await session.copy_to_table(
-        table,
-        schema_name="pg_temp",
-        columns=columns,
-        source=_counted(chunks, progress),
-        format=form,
-        encoding=encoding,
-    )
-    return int(result.split()[-1])
+    source = _counted(chunks, progress)
+    return await copy_in(session, table, source, schema="pg_temp", form=form, columns=columns, encoding=encoding)
 
 
 async def _analyze(session: Session, table: str, rows: int) -> None:
