@@ -134,4 +134,6 @@ def plan_delta(
             planned.append(PlannedTable(oid, TableMode.WHOLE, reason=reason))
         elif keys is not None and keys.key_count:
             planned.append(PlannedTable(oid, TableMode.DELTA, key_count=keys.key_count))
+    # Whole tables first: one that is truncated often is read while the snapshot is young.
+    planned.sort(key=lambda table: table.mode is not TableMode.WHOLE)
     return DeltaPlan(tuple(planned))

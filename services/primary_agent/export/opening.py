@@ -228,7 +228,7 @@ def _add_whole(planned: list[PlannedTable], tables: Sequence[Table], whole: Sequ
     wanted = {(name.schema_name, name.name) for name in whole}
     asked = {table.oid for table in tables if (table.schema_name, table.name) in wanted and table.holds_data}
     kept = [item for item in planned if item.oid not in asked]
-    return [*kept, *(PlannedTable(oid, TableMode.WHOLE, reason="the seed left it out") for oid in sorted(asked))]
+    return [*(PlannedTable(oid, TableMode.WHOLE, reason="the seed left it out") for oid in sorted(asked)), *kept]
 
 
 async def _describe(

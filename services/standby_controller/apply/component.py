@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from functools import partial
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -39,9 +40,11 @@ from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, Sy
 from shared.settings import ComponentSettings, Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
-_ATTEMPTS: Final = 3
+_ATTEMPTS: Final = 5
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 async def clear_orphans(settings: Settings) -> None:
@@ -94,14 +97,18 @@ class _ComponentSync:
         self._control = control
 
     async def run(self) -> ComponentOutcome:
+        return await self._try_again(self._delta_or_seed)
+
+    async def _try_again(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a step with a fresh export while tables are truncated or rewritten under the open one."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                return await self._delta_or_seed()
+                return await step()
             except (PeerRefusal, TableRewritten) as error:
                 code = error.peer_code if isinstance(error, PeerRefusal) else error.code
                 if code != TableRewritten.code or attempt == _ATTEMPTS:
                     raise
-                _log.info("sync starts again", extra={"component": self._component.name, "detail": error.detail})
+                _log.info("export starts again", extra={"component": self._component.name, "detail": error.detail})
         raise AssertionError("the last attempt returns or raises")
 
     async def _delta_or_seed(self) -> ComponentOutcome:
@@ -160,7 +167,7 @@ class _ComponentSync:
                 seeder = Seeder(self._settings, self._client, manifest, shadow, self._progress)
                 seeded = await seeder.fill(self._term.epoch)
             if seeded.left_out:
-                manifest = await self._catch_up(shadow, seeded.cursor, seeded.left_out)
+                manifest = await self._try_again(partial(self._catch_up, shadow, seeded.cursor, seeded.left_out))
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
             await shadow.swap_in()
