@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from lab.cluster import Cluster
 from services.standby_controller.store.tokens import Role
 from shared.errors import Divergence, PeerRefusedUs, PeerUnreachable
 from shared.node.model import State, Term
@@ -30,7 +32,7 @@ async def test_a_sync_is_started_and_ends_in_the_history(newest_dsn: str, tmp_pa
         assert sync["components"][0]["reason"] == "there is no copy yet"
         assert (sync["rows"], sync["progress"], sync["failure"]) == (6, None, None)
         assert stage.copy.cleared == 1
-        await asyncio.sleep(1.2)
+        await eventually(lambda: _has_event(stage, "sync_succeeded"))
         events = await stage.get("/v1/events?kind=sync_succeeded")
         assert [event["subject"] for event in events["items"]] == [sync["id"]]
 
@@ -189,6 +191,28 @@ async def test_a_sync_of_a_controller_that_is_stopped_is_interrupted(newest_dsn:
         assert (left["result"], left["failure"]["code"]) == ("interrupted", "controller_stopped")
 
 
+async def test_how_a_sync_ended_is_recorded_when_the_server_is_back(
+    new_cluster: Callable[..., Cluster], tmp_path: Path
+) -> None:
+    """What happened while the control database was away must be known: the sync, its rows, and its event."""
+    server = new_cluster()
+    async with open_stage(server.dsn(), tmp_path) as stage:
+        stage.copy.hold.clear()
+        started = await stage.post("/v1/syncs")
+        await eventually(lambda: _is(stage.copy.calls == 1))
+        await asyncio.to_thread(server.kill)
+        stage.copy.hold.set()
+        await asyncio.sleep(1.5)
+        status = await stage.get("/v1/status")
+        assert status["sync_in_progress"]["id"] == started["id"]
+        assert status["components"][0]["last_success_at"] is not None
+        await asyncio.to_thread(server.start)
+        sync = await stage.ended(started["id"])
+        assert (sync["result"], [part["rows"] for part in sync["components"]]) == ("succeeded", [3, 3])
+        await eventually(lambda: _has_event(stage, "sync_succeeded"))
+        await stage.ended((await stage.post("/v1/syncs"))["id"])
+
+
 async def test_the_schedule_runs_syncs_by_itself(newest_dsn: str, tmp_path: Path) -> None:
     """The first at once, then on the interval, and none while the node is no standby."""
     async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
@@ -226,3 +250,7 @@ async def _is(condition: bool) -> bool:
 
 async def _has_syncs(stage: Stage, count: int) -> bool:
     return len((await stage.get("/v1/syncs"))["items"]) >= count
+
+
+async def _has_event(stage: Stage, kind: str) -> bool:
+    return bool((await stage.get(f"/v1/events?kind={kind}"))["items"])
