@@ -15,6 +15,7 @@ from services.primary_agent.capture.source import PUBLICATION, Refusal, Server, 
 from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
+from shared.errors.groups import first_of
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
 from shared.postgres.application import install_application_schema, set_application_guard
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
@@ -56,6 +57,8 @@ class ComponentCapture:
     _refused: dict[int, Refusal] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
     _is_given_up: bool = False
+    _loss: CaptureLost | None = None
+    """Why the capture is broken, until slot and spool are dropped."""
 
     @classmethod
     def build(cls, settings: Settings, component: ComponentSettings, clock: Clock) -> ComponentCapture:
@@ -90,21 +93,29 @@ class ComponentCapture:
     async def tick(self) -> None:
         """Do one round: make the capture if it is not there, drain, trim, measure."""
         try:
-            async with self.lock:
-                if self.facts.state is not CaptureState.READY and not self._is_given_up:
-                    await self.ensure()
-            if self.facts.state is CaptureState.READY:
-                await self._mend()
-                capture = await self.drainer.drain()
-                self.facts.drained_at = self.clock.monotonic()
-                await self._keep_small(capture)
-        except CaptureLost as error:
-            await self._lose(error)
+            await self._go_round()
         except WarmstandbyError as error:
             self.report(error)
         else:
             if self.facts.state is CaptureState.READY:
                 self.facts.problem = None
+
+    async def _go_round(self) -> None:
+        async with self.lock:
+            if self._loss is not None:
+                await self.lose(self._loss)
+            if self.facts.state is not CaptureState.READY and not self._is_given_up:
+                await self.ensure()
+        if self.facts.state is not CaptureState.READY:
+            return
+        try:
+            await self._mend()
+            capture = await self.drainer.drain()
+            self.facts.drained_at = self.clock.monotonic()
+            await self._keep_small(capture)
+        except CaptureLost as error:
+            async with self.lock:
+                await self.lose(error)
 
     def rest(self) -> None:
         """Have nothing to do: the node is not active."""
@@ -146,7 +157,12 @@ class ComponentCapture:
                 and slot.wal_status != "lost"
             )
             if is_new or not is_whole:
-                capture = await self._begin(application, node, server)
+                self.facts.state = CaptureState.PREPARING
+                try:
+                    capture = await self._begin(application, node, server)
+                except BaseException:
+                    self.facts.state = CaptureState.BROKEN
+                    raise
             assert capture is not None
             tables = await self.look(application)
             await self.reconcile(application, node, capture, tables)
@@ -225,7 +241,6 @@ class ComponentCapture:
 
     async def _begin(self, application: Session, node: Session, server: Server) -> Capture:
         """Publication, slot, then a transaction id: in this order nothing between them is lost."""
-        self.facts.state = CaptureState.PREPARING
         await self.drainer.close()
         await self.spool.delete_capture(node)
         await self.source.drop_slot(application)
@@ -245,19 +260,22 @@ class ComponentCapture:
     async def _create_slot(self, application: Session) -> str:
         """Make the slot, telling meanwhile which transactions it waits for; given up when its log grows over budget."""
         xid = await self.source.assign_xid(application)
-        async with asyncio.TaskGroup() as group:
-            making = group.create_task(self.source.create_slot())
-            while not making.done():
-                await asyncio.wait([making], timeout=_BLOCKER_SECONDS)
-                if making.done():
-                    break
-                blockers = await self.source.list_blockers(application, xid)
-                slot = await self.source.find_slot(application)
-                self.report(CaptureNotReady("waiting for " + ("; ".join(blockers) or "the slot to be made")))
-                if slot is not None and (slot.kept_bytes or 0) > self.settings.capture.budget_bytes:
-                    making.cancel()
-                    self._is_given_up = True
-        if self._is_given_up:
+        try:
+            async with asyncio.TaskGroup() as group:
+                making = group.create_task(self.source.create_slot())
+                while not making.done():
+                    await asyncio.wait([making], timeout=_BLOCKER_SECONDS)
+                    if making.done():
+                        break
+                    blockers = await self.source.list_blockers(application, xid)
+                    slot = await self.source.find_slot(application)
+                    self.report(CaptureNotReady("waiting for " + ("; ".join(blockers) or "the slot to be made")))
+                    if slot is not None and (slot.kept_bytes or 0) > self.settings.capture.budget_bytes:
+                        making.cancel()
+        except* Exception as errors:
+            raise first_of(errors) from None
+        if making.cancelled():
+            self._is_given_up = True
             raise CaptureNotReady("the slot was not ready before its log reached [capture] budget_bytes")
         return making.result()
 
@@ -308,14 +326,15 @@ class ComponentCapture:
                 hint="The next sync seeds. Look for a standby that is away, or a transaction open for long.",
             )
 
-    async def _lose(self, error: CaptureLost) -> None:
-        """Drop what is left of a broken capture; the next sync of every standby seeds."""
+    async def lose(self, error: CaptureLost) -> None:
+        """Drop what is left of a broken capture; the next sync of every standby seeds. The caller holds `lock`.
+
+        Raises what the server refuses; then the next round tries again, so that no slot stays.
+        """
         self.report(error)
-        self.facts.state = CaptureState.BROKEN
-        try:
-            await self.drainer.close()
-            async with self.lock, self.source.session() as application, self.spool.session() as node:
-                await self.source.drop_slot(application)
-                await self.spool.delete_capture(node)
-        except WarmstandbyError as second:
-            self.report(second)
+        self.facts.state, self._loss = CaptureState.BROKEN, error
+        await self.drainer.close()
+        async with self.source.session() as application, self.spool.session() as node:
+            await self.source.drop_slot(application)
+            await self.spool.delete_capture(node)
+        self._loss = None

@@ -184,8 +184,7 @@ async def _drain(component: ComponentCapture, lsn: str) -> Capture:
     try:
         return await component.drainer.drain(lsn)
     except CaptureLost as error:
-        component.facts.state = CaptureState.BROKEN
-        component.report(error)
+        await component.lose(error)
         raise CursorUnknown(error.detail) from error
 
 
