@@ -20,8 +20,8 @@ LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
 CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;
 
 -- name: read_filenode
--- Return the file the table has now, whatever the snapshot says.
-SELECT pg_relation_filenode($1::oid)::bigint;
+-- Return the file the table has now, whatever the snapshot says; nothing where its name is another table's by now.
+SELECT pg_relation_filenode(c.oid)::bigint FROM to_regclass($2) AS c(oid) WHERE c.oid = $1::oid;
 
 -- name: copy_keys
 -- Ship the changed keys of a table.

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal
 
+import asyncpg
+
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.spool import Capture
 from shared.errors import TableRewritten
@@ -83,12 +85,17 @@ class TableWorker:
         if export.mode is TableMode.DELTA and not self._has_key_table:
             await session.execute(_QUERIES["make_key_table"])
             self._has_key_table = True
-        with translated(f"reading table {export.table.qualified_name}"):
+        name = export.table.qualified_name
+        with translated(f"reading table {name}"):
+            begin = _QUERIES["begin_worker"]
             snapshot_id = quote_literal(self._snapshot_id)
-            await session.execute(_QUERIES["begin_worker"].format(snapshot_id=snapshot_id, table=export.table.sql_name))
-            filenode = await session.fetchval(_QUERIES["read_filenode"], export.table.oid)
+            try:
+                await session.execute(begin.format(snapshot_id=snapshot_id, table=export.table.sql_name))
+            except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.WrongObjectTypeError) as error:
+                raise TableRewritten(f"table {name} was dropped or renamed during the export") from error
+            filenode = await session.fetchval(_QUERIES["read_filenode"], export.table.oid, export.table.sql_name)
         if filenode != export.table.filenode:
-            raise TableRewritten(f"table {export.table.qualified_name} was truncated or rewritten during the export")
+            raise TableRewritten(f"table {name} was truncated, rewritten or replaced during the export")
 
     async def load_keys(self, export: TableExport, capture: Capture, since_snapshot: str) -> None:
         """Bring the table's changed keys from the spool, as they are committed now, into this session."""
