@@ -42,6 +42,7 @@ from shared.settings import ComponentSettings, Settings
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
 _ATTEMPTS: Final = 5
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
+_REWRITTEN: Final = frozenset({TableRewritten.code})
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -97,16 +98,17 @@ class _ComponentSync:
         self._control = control
 
     async def run(self) -> ComponentOutcome:
-        return await self._try_again(self._delta_or_seed)
+        # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
+        return await self._try_again(self._delta_or_seed, _REWRITTEN | _SEED_CODES)
 
-    async def _try_again(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Repeat a step with a fresh export while tables are truncated or rewritten under the open one."""
+    async def _try_again(self, step: Callable[[], Awaitable[T]], codes: frozenset[str]) -> T:
+        """Repeat a step with a fresh export while it ends by one of these refusals."""
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return await step()
             except (PeerRefusal, TableRewritten) as error:
                 code = error.peer_code if isinstance(error, PeerRefusal) else error.code
-                if code != TableRewritten.code or attempt == _ATTEMPTS:
+                if code not in codes or attempt == _ATTEMPTS:
                     raise
                 _log.info("export starts again", extra={"component": self._component.name, "detail": error.detail})
         raise AssertionError("the last attempt returns or raises")
@@ -167,7 +169,8 @@ class _ComponentSync:
                 seeder = Seeder(self._settings, self._client, manifest, shadow, self._progress)
                 seeded = await seeder.fill(self._term.epoch)
             if seeded.left_out:
-                manifest = await self._try_again(partial(self._catch_up, shadow, seeded.cursor, seeded.left_out))
+                catch_up = partial(self._catch_up, shadow, seeded.cursor, seeded.left_out)
+                manifest = await self._try_again(catch_up, _REWRITTEN)
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
             await shadow.swap_in()
