@@ -2,6 +2,7 @@
 
 -- name: list_tables
 -- Return every table with rows of its own: token and shape tell rewrites from changed definitions.
+-- The shape names no index and no constraint by its oid: one that is built anew (REINDEX CONCURRENTLY) changes nothing.
 -- A table's key is its replica identity: the primary key, or the chosen index; under FULL the primary key, if any.
 WITH member AS (
     SELECT d.objid, coalesce(x.extconfig @> ARRAY[d.objid], false) AS is_configuration
@@ -12,13 +13,14 @@ WITH member AS (
     SELECT a.attrelid, bool_or(a.attgenerated <> '') AS has_generated,
            md5(string_agg(a.attnum || ':' || a.xmin::text, ',' ORDER BY a.attnum)) AS token,
            md5(string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
-                                    a.attidentity, a.attcollation, a.attisdropped), ',' ORDER BY a.attnum)) AS shape
+                                    a.attidentity, a.attcollation, a.attisdropped, g.adbin), ',' ORDER BY a.attnum)) AS shape
       FROM pg_attribute AS a
+      LEFT JOIN pg_attrdef AS g ON g.adrelid = a.attrelid AND g.adnum = a.attnum AND a.attgenerated <> ''
      WHERE a.attnum > 0
      GROUP BY a.attrelid
 ), restriction AS (
     SELECT c.conrelid,
-           md5(string_agg(concat_ws(':', c.conname, c.contype, c.conkey, c.confrelid, c.confkey, c.conbin), ',' ORDER BY c.oid)) AS shape
+           md5(string_agg(concat_ws(':', c.conname, c.contype, c.conkey, c.confrelid, c.confkey, c.conbin), ',' ORDER BY c.conname)) AS shape
       FROM pg_constraint AS c
      WHERE c.conrelid <> 0 AND c.contype <> 'n'
      GROUP BY c.conrelid
@@ -26,8 +28,10 @@ WITH member AS (
     SELECT i.indrelid,
            count(*) AS unique_count,
            bool_or(i.indisexclusion) AS has_exclusion,
-           md5(string_agg(concat_ws(':', i.indexrelid, i.indkey, i.indexprs, i.indpred, i.indisexclusion), ',' ORDER BY i.indexrelid)) AS shape
+           md5(string_agg(d.text, ',' ORDER BY d.text) FILTER (WHERE i.indisvalid)) AS shape
       FROM pg_index AS i
+      CROSS JOIN LATERAL concat_ws(':', i.indkey, i.indclass, i.indcollation, i.indexprs, i.indpred, i.indisexclusion,
+                                   i.indnullsnotdistinct) AS d(text)
      WHERE i.indisunique OR i.indisexclusion
      GROUP BY i.indrelid
 ), identity AS (
@@ -51,7 +55,7 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        c.relispartition AS is_partition,
        c.relfilenode AS filenode,
        a.token,
-       md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape, k.indexrelid,
+       md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape,
                      array_to_string(k.key, ','), k.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
        k.indexrelid AS key_index,
        CASE WHEN k.is_usable THEN k.key ELSE '{}' END AS key,
