@@ -1,12 +1,19 @@
 -- The roles and the database that Warmstandby needs on a node: run it as a superuser on both servers, once for each
 -- replicated database. It may be run again.
 --
---     psql -X -v ON_ERROR_STOP=1 -v application=mdm -v owner=mdm -d postgres -f roles.sql
+--     psql -X -v application=mdm -v owner=mdm -d postgres -f roles.sql
 --
---     application       the replicated database; on the standby it need not be there yet
---     owner             the role that owns it and the tables in it; it must be there, and be no superuser
---     password          of role warmstandby (left out: the password is not touched)
---     apply_password    of role warmstandby_apply (left out: the password is not touched)
+--     application    the replicated database; on the standby it need not be there yet
+--     owner          the role that owns it and the tables in it; it must be there, and be no superuser
+--
+-- The passwords come from the environment, where no process list shows them; one that is left out is not touched:
+--
+--     WARMSTANDBY_PASSWORD          of role warmstandby
+--     WARMSTANDBY_APPLY_PASSWORD    of role warmstandby_apply
+
+\set ON_ERROR_STOP on
+\getenv password WARMSTANDBY_PASSWORD
+\getenv apply_password WARMSTANDBY_APPLY_PASSWORD
 
 SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') AS owner_is_missing,
        EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner' AND rolsuper) AS owner_is_superuser,
@@ -29,12 +36,19 @@ SELECT 'CREATE ROLE warmstandby_apply' WHERE NOT EXISTS (SELECT FROM pg_roles WH
 ALTER ROLE warmstandby_apply LOGIN REPLICATION CREATEDB;
 GRANT warmstandby TO warmstandby_apply;
 
+-- (a password is not to be seen in the server's log either)
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
 \if :{?password}
     ALTER ROLE warmstandby PASSWORD :'password';
 \endif
 \if :{?apply_password}
     ALTER ROLE warmstandby_apply PASSWORD :'apply_password';
 \endif
+RESET log_statement;
+RESET log_min_duration_statement;
+RESET log_min_error_statement;
 
 -- Both act for the owner of the replicated database: they read, publish, seed and overwrite its tables.
 GRANT :"owner" TO warmstandby, warmstandby_apply;

@@ -25,6 +25,8 @@ SEPARATOR: Final = "__"
 CONFIG_VARIABLE: Final = "WARMSTANDBY_CONFIG"
 DEFAULT_CONFIG: Final = Path("/etc/warmstandby/node.toml")
 
+_CORRECT_FILE: Final = "Correct the file and start the service again."
+
 _Location = tuple[int | str, ...]
 
 
@@ -64,11 +66,14 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigurationError(
+            f"{path}: cannot be read: {error.strerror}",
+            hint=f"Name a file that this user may read with --config or {CONFIG_VARIABLE}.",
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path}: is not UTF-8 text") from None
+        raise ConfigurationError(f"{path}: is not UTF-8 text", hint=_CORRECT_FILE) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: is not TOML: {error}") from None
+        raise ConfigurationError(f"{path}: is not TOML: {error}", hint=_CORRECT_FILE) from None
 
 
 class _NodeToml(Settings, BaseSettings):  # type: ignore[misc]  # both are pydantic models; only their config types differ
@@ -119,7 +124,8 @@ def _describe(fault: ErrorDetails, path: Path | None) -> str:
         case "too_short":
             allowed = "needs at least one"
         case "extra_forbidden":
-            allowed = f"unknown key; allowed are {_names(model)}"
+            what = "section" if len(location) == 1 else "key"
+            allowed = f"unknown {what}; allowed are {_names(model)}"
         case _ if not _is_secret(annotation) and isinstance(fault["input"], str | int | float | bool):
             shown = f" = {_as_toml(fault['input'])}"
     return f"{_origin(location, path)}: {_key(location)}{shown}: {allowed}".replace(": : ", ": ")

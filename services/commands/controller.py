@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from services.commands.running import add_config
 from shared.errors import ConfigurationError, CredentialMissing, PeerRefusal, PeerUnreachable
-from shared.http.tls import client_context
+from shared.http.tls import client_context, own_context
 from shared.settings import Settings, check_url
 
 TOKEN_VARIABLE: Final = "WARMSTANDBY_TOKEN"
@@ -50,7 +50,10 @@ class ControllerClient:
             check_url(url)
         except ValueError as error:
             raise ConfigurationError(f"--url {url}: {error}", hint="Correct --url.") from error
-        tls = client_context(settings.tls.ca_file) if url.startswith("https:") else None
+        tls = None
+        if url.startswith("https:"):
+            certificate = None if parsed.url else settings.controller.tls_certificate
+            tls = own_context(certificate) if certificate else client_context(settings.tls.ca_file)
         return cls(url, _token(parsed.token_file), tls)
 
     async def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Json:
@@ -69,6 +72,12 @@ class ControllerClient:
             connection.request(method, path, headers={"Authorization": f"Bearer {self.token}", **headers})
             response = connection.getresponse()
             status, body = response.status, response.read()
+        except ssl.SSLError as error:
+            said = getattr(error, "verify_message", "") or error.reason or str(error)
+            raise PeerUnreachable(
+                f"the controller at {self.url}: TLS failed: {said}",
+                hint="Name it by a host name of its certificate with --url, and the CA in [tls] ca_file.",
+            ) from error
         except (OSError, http.client.HTTPException) as error:
             raise PeerUnreachable(
                 f"the controller at {self.url} does not answer: {str(error) or type(error).__name__}",

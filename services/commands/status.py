@@ -49,20 +49,26 @@ def describe_status(status: Json) -> Iterator[str]:
         if offset is not None:
             yield f"{'':<10}clock {offset['middle_seconds']:+.3f} s, heard {node['silent_seconds']:.1f} s ago"
     for component in status["components"]:
-        age = component["data_age_seconds"]
-        copy = "no copy on this node" if age is None else f"copy {age:.0f} s old"
-        yield f"component {component['name']}  {copy}"
+        yield f"component {component['name']}  {_describe_copy(component, status['node'])}"
         for table in component["unkept"]:
             yield f"  not kept current: {table['name']}: {table['reason']}"
     if status["sync_in_progress"] is not None:
         yield f"sync {status['sync_in_progress']['id']} runs: {describe_progress(status['sync_in_progress'])}"
     elif status["last_sync"] is not None:
         last = status["last_sync"]
-        yield f"last sync {last['id']} {last['result']} at {last['ended_at']}"
+        why = f": {last['failure']['detail']}" if last["failure"] else ""
+        yield f"last sync {last['id']} {last['result']} at {last['ended_at']}{why}"
     if status["next_sync_at"] is not None:
         yield f"next sync at {status['next_sync_at']}"
     for advisory in status["advisories"]:
-        yield f"{advisory['severity']}: {advisory['text']} {advisory['hint']}"
+        yield f"{advisory['severity']}: {advisory['text']}\n{'':<10}{advisory['hint']}"
+
+
+def _describe_copy(component: Json, node: Json) -> str:
+    if node["state"] == "active":
+        return "in use on this node"
+    age = component["data_age_seconds"]
+    return "no copy on this node" if age is None else f"copy {age:.0f} s old"
 
 
 def describe_progress(sync: Json) -> str:

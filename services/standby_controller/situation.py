@@ -33,7 +33,7 @@ class Lookout:
 
     def look(self) -> Situation:
         """Return the pair as it is known now; asks nobody."""
-        config, last_run, last = self._config.known, self._runner.last_run(), self._runner.last
+        config, last_run, last = self._config.known, self._runner.memory.last_run(), self._runner.memory.last
         failed = last is not None and last.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
         return Situation(
             own=self._sight(self._monitor.own),
@@ -44,6 +44,7 @@ class Lookout:
             offset_warning_seconds=config.monitor.offset_warning_seconds,
             sync_failures_in_a_row=0 if last_run is None else last_run.failures_in_a_row,
             last_sync_problem=last.failure.detail if failed and last and last.failure else None,
+            last_sync_hint=last.failure.hint if failed and last and last.failure else None,
         )
 
     def data_age_seconds(self, success: ComponentRecord | None) -> float | None:
@@ -55,7 +56,7 @@ class Lookout:
         return max(0.0, _seconds(success.snapshot_at, self._clock.now()) + correction)
 
     def _component(self, name: str) -> ComponentSight:
-        success = self._runner.successes.get(name)
+        success = self._runner.memory.successes.get(name)
         return ComponentSight(
             name=name,
             data_age_seconds=self.data_age_seconds(success),
@@ -65,6 +66,7 @@ class Lookout:
 
     def _sight(self, facts: NodeFacts) -> PeerSight:
         present = facts.present
+        database_problem = None if present is None else present.database.problem
         return PeerSight(
             node_id=facts.node_id,
             is_own=facts.is_own,
@@ -75,6 +77,8 @@ class Lookout:
             problem_code=facts.problem.code if facts.problem else None,
             problem_text=facts.problem.detail if facts.problem else None,
             is_database_healthy=None if present is None else present.database.is_healthy,
+            database_problem_text=database_problem.text if database_problem else None,
+            database_problem_hint=database_problem.hint if database_problem else None,
             broken_captures=tuple(sorted(facts.broken_captures())),
             offset=facts.offset,
         )

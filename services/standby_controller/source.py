@@ -44,11 +44,11 @@ def find_source(nodes: tuple[NodeFacts, ...]) -> Source:
         raise NotActive(f"node {term.owner} owns the highest term, and is not among [[peers]]")
     if owner.is_own:
         raise NotStandby(f"this node owns the highest term ({term.epoch}); nobody is there to copy from")
-    problem = owner.problem.detail if owner.problem else "it was not asked yet"
-    if owner.reach is Reach.REFUSED:
-        raise PeerRefusedUs(f"node {owner.node_id}: {problem}")
-    if owner.state is None:
-        raise PeerUnreachable(f"node {owner.node_id} does not answer: {problem}")
+    if owner.reach is Reach.REFUSED or owner.state is None:
+        kind = PeerRefusedUs if owner.reach is Reach.REFUSED else PeerUnreachable
+        if owner.problem is None:
+            raise kind(f"node {owner.node_id} was not asked yet")
+        raise kind(owner.problem.detail, hint=owner.problem.hint)
     if owner.state is not State.ACTIVE:
         raise NotActive(f"node {owner.node_id} is {owner.state}")
     return Source(owner.node_id, term)

@@ -18,7 +18,7 @@ class DatabaseUnreachable(PostgresError):
     """The PostgreSQL server does not answer."""
 
     code = "database_unreachable"
-    default_hint = "Start the server, or correct host, port and password in [postgres] of node.toml."
+    default_hint = "Start the server, or correct host and port in [postgres] of node.toml."
 
 
 class LoginRefused(PostgresError):
@@ -60,7 +60,9 @@ class RightsMissing(PostgresError):
     """The database role lacks a right."""
 
     code = "rights_missing"
-    default_hint = "Grant the rights listed in README.md to the role that the detail names."
+    default_hint = (
+        "Run docs/roles.sql on that server as a superuser, once for each role that owns tables of the database."
+    )
 
 
 class ProgramMissing(PostgresError):

@@ -23,6 +23,7 @@ class NotStandby(RoleError):
     """Only a standby node runs syncs."""
 
     code = "not_standby"
+    default_hint = "Syncs run on the standby: ask its controller. GET /v1/status tells which node it is."
 
 
 class StaleTerm(RoleError):

@@ -1,4 +1,4 @@
-"""TLS contexts from files: a server's, whose renewed certificate is taken up while it runs, and a client's."""
+"""TLS contexts from files: a server's, whose renewed certificate is taken up while it runs, and its clients'."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 _State = tuple[int, int, int, int]
 
 LOOK_SECONDS: Final = 10.0
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
 
 
 class ServerCertificate:
@@ -72,12 +74,31 @@ def client_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+def own_context(certificate: Path) -> ssl.SSLContext:
+    """Return a context for this machine's own service: it must have this certificate, whatever name it was asked by.
+
+    Raises ConfigurationError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        chain = certificate.read_text(encoding="utf-8")
+        context.load_verify_locations(cadata=_BEGIN + chain.partition(_BEGIN)[2].partition(_END)[0] + _END)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f'tls_certificate = "{certificate}": {_describe(error)}') from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
 def _no_password() -> str:
     """Refuse to ask at a terminal that is not there."""
     raise ValueError("the key is protected by a password")
 
 
 def _describe(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return "the key is not that of the certificate"
     if isinstance(error, ssl.SSLError):
         return f"not usable as PEM: {error.reason or error}"
     return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -61,8 +61,10 @@ class NodeClient:
         *,
         deadline_seconds: float = DEADLINE_SECONDS,
         clock: Clock | None = None,
+        address: str | None = None,
     ) -> None:
         self.node_id = node_id
+        self._address = address or str(http.base_url)
         self._http = http
         self._speaker = speaker
         self._deadline_seconds = deadline_seconds
@@ -98,7 +100,8 @@ class NodeClient:
         """Return a client for this node's own agent, over its unix socket and without a key."""
         transport = httpx.AsyncHTTPTransport(uds=str(settings.agent_socket), verify=False, trust_env=False)
         http = _http(transport, "http://agent", None)
-        return cls(http, settings.node.id, speaker, deadline_seconds=deadline_seconds, clock=clock)
+        socket = str(settings.agent_socket)
+        return cls(http, settings.node.id, speaker, deadline_seconds=deadline_seconds, clock=clock, address=socket)
 
     async def heartbeat(self) -> Heard:
         """Read the heartbeat and note when the request left and the answer came."""
@@ -245,7 +248,7 @@ class NodeClient:
 
     @property
     def _name(self) -> str:
-        return f"node {self.node_id} at {self._http.base_url}"
+        return f"node {self.node_id} at {self._address}"
 
 
 _LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=KEEP_CONNECTION_SECONDS)

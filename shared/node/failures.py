@@ -11,6 +11,9 @@ import httpx
 
 from shared.errors import PeerError, PeerRefusal, PeerRefusedUs, PeerUnreachable
 
+_TLS_HINT: Final = (
+    "The CA in [tls] ca_file here must have signed tls_certificate there, and that must carry the host name of the URL."
+)
 _SILENT: Final = (
     httpx.TimeoutException,
     httpx.ConnectError,
@@ -25,7 +28,8 @@ def explain_failure(name: str, error: httpx.HTTPError) -> PeerError:
     text = describe(error)
     for tls in _chain(error):
         if isinstance(tls, ssl.SSLError):
-            return PeerRefusedUs(f"{name}: TLS failed: {getattr(tls, 'verify_message', '') or tls.reason or tls}")
+            said = getattr(tls, "verify_message", "") or tls.reason or tls
+            return PeerRefusedUs(f"{name}: TLS failed: {said}", hint=_TLS_HINT)
     if isinstance(error, httpx.TimeoutException):
         return PeerUnreachable(f"{name}: timeout ({type(error).__name__})")
     if isinstance(error, _SILENT) or "disconnected" in text:

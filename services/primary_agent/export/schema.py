@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from shared.errors import PostgresError, TableLocked
+from shared.errors import PostgresError, RightsMissing, TableLocked
 from shared.postgres.programs import find_program
 from shared.settings import PostgresSettings
 
@@ -27,7 +27,7 @@ async def dump_schema(
 ) -> None:
     """Write definitions and large objects to the sink; our own schema and subscriptions stay out.
 
-    Raises ProgramMissing, TableLocked, PostgresError with the program's own words.
+    Raises ProgramMissing, TableLocked, RightsMissing, PostgresError with the program's own words.
     """
     program = await find_program(
         "pg_dump",
@@ -66,4 +66,6 @@ async def dump_schema(
         text = errors.result().decode(errors="replace")[-_ERROR_BYTES:].strip()
         if "lock timeout" in text or "could not obtain lock" in text:
             raise TableLocked(f"pg_dump of database {database}: {text}")
+        if "permission denied" in text:
+            raise RightsMissing(f"pg_dump of database {database}: {text}")
         raise PostgresError(f"pg_dump of database {database} failed: {text}")

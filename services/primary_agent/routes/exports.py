@@ -126,7 +126,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         response_class=ByteStream,
         responses={
             **_STREAM,
-            **problem_responses(*CALLER_ERRORS, RequestError, ExportGone, ProgramMissing, TableLocked),
+            **problem_responses(*CALLER_ERRORS, RequestError, ExportGone, ProgramMissing, RightsMissing, TableLocked),
         },
     )
     async def read_schema(export_id: ExportId, node_id: Annotated[str, Depends(caller)]) -> ByteStream:

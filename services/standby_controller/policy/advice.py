@@ -42,6 +42,8 @@ class PeerSight:
     problem_code: str | None = None
     problem_text: str | None = None
     is_database_healthy: bool | None = None
+    database_problem_text: str | None = None
+    database_problem_hint: str | None = None
     broken_captures: tuple[str, ...] = ()
     offset: ClockOffset | None = None
 
@@ -68,6 +70,7 @@ class Situation:
     offset_warning_seconds: float
     sync_failures_in_a_row: int = 0
     last_sync_problem: str | None = None
+    last_sync_hint: str | None = None
 
     @property
     def is_standby(self) -> bool:
@@ -183,8 +186,8 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
             "database_down",
             Severity.CRITICAL,
             node.node_id,
-            f"The PostgreSQL server of node {node.node_id} is not healthy.",
-            "Look at GET /heartbeat of that node's agent and at the log of that PostgreSQL server.",
+            f"The PostgreSQL server of node {node.node_id} is not healthy: {node.database_problem_text or 'unknown'}.",
+            node.database_problem_hint or "Look at the log of that PostgreSQL server.",
         )
     for component in node.broken_captures:
         yield Advisory(
@@ -216,7 +219,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 Severity.CRITICAL,
                 component.name,
                 f"Component {component.name} was never copied to this node.",
-                "Start the first sync with POST /v1/syncs, or wait for the schedule.",
+                "Start the first sync with `warmstandby sync` or POST /v1/syncs, or wait for the schedule.",
             )
         elif age > limit:
             yield Advisory(
@@ -262,7 +265,7 @@ def _about_schedule(situation: Situation) -> Iterator[Advisory]:
             Severity.CRITICAL if situation.sync_failures_in_a_row >= 3 else Severity.WARNING,
             None,
             f"{failed} failed: {situation.last_sync_problem or 'no reason given'}",
-            "Look at GET /v1/syncs for what to do about it.",
+            situation.last_sync_hint or "Look at GET /v1/syncs for what to do about it.",
         )
 
 

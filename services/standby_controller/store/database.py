@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from shared.errors import DatabaseUnreachable
+from shared.errors import DatabaseUnreachable, PostgresError
 from shared.postgres.migrations import migrate
 from shared.postgres.sessions import open_pool, translated
 
@@ -29,6 +29,7 @@ class Database:
         self._pool = pool
         self._dsn = dsn
         self._is_prepared = False
+        self._problem: PostgresError | None = None
 
     @property
     def is_prepared(self) -> bool:
@@ -37,7 +38,11 @@ class Database:
 
     async def prepare(self) -> None:
         """Bring the schema to this release's version; raises PostgresError, and may be repeated."""
-        await migrate(self._dsn, package=MIGRATIONS, schema=SCHEMA)
+        try:
+            await migrate(self._dsn, package=MIGRATIONS, schema=SCHEMA)
+        except PostgresError as error:
+            self._problem = error
+            raise
         self._is_prepared = True
 
     async def fetch(self, query: str, *values: Any) -> Sequence[Record]:
@@ -77,6 +82,8 @@ class Database:
         Else the pool would ask the server to cancel, wait for it, and turn the cancellation into a timeout.
         """
         if not self._is_prepared:
+            if self._problem is not None:
+                raise type(self._problem)(f"{_WHAT}: {self._problem.detail}", hint=self._problem.hint)
             raise DatabaseUnreachable(f"{_WHAT}: it was not reached yet")
         with translated(_WHAT):
             async with self._pool.acquire(timeout=10) as connection:

@@ -85,7 +85,9 @@ class Tokens:
         found = await self._find(token_id, now) if is_shaped else None
         known = _NOBODY if found is None else found.secret_sha256
         if not hmac.compare_digest(digest_of(secret), known) or found is None:
-            raise CredentialError("the token is not known")
+            raise CredentialError(
+                "the token is not known", hint="Make one with `warmstandby token create` on the node that is asked."
+            )
         token = found.token
         if token.expires_at is not None and token.expires_at <= now:
             raise CredentialExpired(f"the token {token.name!r} has expired")
