@@ -88,12 +88,15 @@ async def list_columns(session: Session, tables: Iterable[int]) -> dict[int, tup
     return {oid: tuple(columns) for oid, columns in found.items()}
 
 
-async def list_key_operators(session: Session, indexes: Sequence[int]) -> dict[int, tuple[str, ...]]:
-    """Return each key column's equality operator as `OPERATOR(schema.=)`, by table oid, in column order."""
-    found: dict[int, list[str]] = {}
+async def list_key_operators(session: Session, indexes: Sequence[int]) -> dict[int, dict[str, str]]:
+    """Return each key column's equality operator as `OPERATOR(schema.=)`, by table oid and column.
+
+    By name: inherited columns may stand in another order in a copy of the database.
+    """
+    found: dict[int, dict[str, str]] = {}
     for row in await session.fetch(_QUERIES["list_key_operators"], list(indexes)):
-        found.setdefault(row["table_oid"], []).append(row["operator"])
-    return {oid: tuple(operators) for oid, operators in found.items()}
+        found.setdefault(row["table_oid"], {})[row["name"]] = row["operator"]
+    return found
 
 
 async def read_shape_tokens(session: Session) -> dict[str, str]:

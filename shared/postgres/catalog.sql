@@ -91,7 +91,7 @@ SELECT a.attrelid AS table_oid, a.attname::text AS name, a.atttypid AS type_oid,
  ORDER BY a.attrelid, a.attnum;
 
 -- name: list_key_operators
--- Return, for key indexes by oid, each key column's equality operator, schema-qualified, in the order of the columns.
+-- Return, for key indexes by oid, each key column's equality operator, schema-qualified.
 SELECT i.indrelid AS table_oid, a.attname::text AS name,
        format('OPERATOR(%I.%s)', n.nspname, o.oprname) AS operator
   FROM pg_index AS i
@@ -102,8 +102,7 @@ SELECT i.indrelid AS table_oid, a.attname::text AS name,
        AND m.amoplefttype = c.opcintype AND m.amoprighttype = c.opcintype
   JOIN pg_operator AS o ON o.oid = m.amopopr
   JOIN pg_namespace AS n ON n.oid = o.oprnamespace
- WHERE i.indexrelid = ANY ($1::oid[])
- ORDER BY i.indrelid, a.attnum;
+ WHERE i.indexrelid = ANY ($1::oid[]);
 
 -- name: read_shape_tokens
 -- Return tokens of what data depends on besides its tables: types and sequences.

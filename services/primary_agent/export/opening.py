@@ -243,7 +243,7 @@ async def _describe(
             table=by_oid[item.oid],
             mode=item.mode,
             columns=columns.get(item.oid, ()),
-            key_operators=operators.get(item.oid, ()),
+            key_operators=operators.get(item.oid, {}),
             key_count=item.key_count,
         )
         for number, item in enumerate(planned)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,7 @@ class TableExport:
     table: Table
     mode: TableMode
     columns: tuple[TableColumn, ...]
-    key_operators: tuple[str, ...]
+    key_operators: Mapping[str, str]
     key_count: int
 
     @property
@@ -128,7 +128,7 @@ class TableWorker:
             columns=columns,
             table=export.table.sql_name,
             keys=selection,
-            match=write_key_match(names, export.key_operators, table="t", keys="k"),
+            match=write_key_match(names, [export.key_operators[name] for name in names], table="t", keys="k"),
         )
         return await self._copy(query, sink, "text")
 

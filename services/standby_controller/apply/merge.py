@@ -39,13 +39,13 @@ async def merge_delta(
         async with session.transaction():
             await session.execute("SET LOCAL session_replication_role = replica")
             await hold_guard(session, database)
-            await _switch_triggers(session, staged, off=True)
+            await _switch_firing(session, staged, off=True)
             for table in staged:
                 written[table.name] = await _delete(session, table)
             for table in staged:
                 written[table.name] += await _insert(session, table)
                 progress.finish_table(table.name, written[table.name])
-            await _switch_triggers(session, staged, off=False)
+            await _switch_firing(session, staged, off=False)
             await set_sequences(session, manifest)
             await move_cursor(session, cursor, manifest, epoch=epoch)
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -81,13 +81,14 @@ async def _delete(session: Session, table: StagedTable) -> int:
     if table.source.mode is TableMode.WHOLE:
         return _count(await session.execute(_QUERIES["delete_all"].format(table=table.sql_name)))
     key = table.source.key
-    match = write_key_match(key, table.key_operators, table="t", keys="k")
+    operators = [table.key_operators[name] for name in key]
+    match = write_key_match(key, operators, table="t", keys="k")
     if not may_merge(table):
         statement = _QUERIES["delete_keys"].format(table=table.sql_name, keys=table.keys_table, match=match)
         return _count(await session.execute(statement))
     row_match = " AND ".join(
         f"r.{quote_identifier(column)} {operator} k.k{place}"
-        for place, (column, operator) in enumerate(zip(key, table.key_operators, strict=True), start=1)
+        for place, (column, operator) in enumerate(zip(key, operators, strict=True), start=1)
     )
     statement = _QUERIES["delete_vanished"].format(
         table=table.sql_name, keys=table.keys_table, rows=table.rows_table, match=match, row_match=row_match
@@ -103,8 +104,8 @@ async def _insert(session: Session, table: StagedTable) -> int:
         return _count(await session.execute(statement))
     settable = [quote_identifier(column.name) for column in table.source.columns if not column.is_identity_always]
     row_match = " AND ".join(
-        f"t.{quote_identifier(column)} {operator} r.{quote_identifier(column)}"
-        for column, operator in zip(table.source.key, table.key_operators, strict=True)
+        f"t.{quote_identifier(column)} {table.key_operators[column]} r.{quote_identifier(column)}"
+        for column in table.source.key
     )
     statement = _QUERIES["merge_rows"].format(
         table=table.sql_name,
@@ -118,14 +119,12 @@ async def _insert(session: Session, table: StagedTable) -> int:
     return _count(await session.execute(statement))
 
 
-async def _switch_triggers(session: Session, staged: tuple[StagedTable, ...], *, off: bool) -> None:
-    """Keep triggers that fire on replicated changes too from running again; the same transaction gives them back."""
+async def _switch_firing(session: Session, staged: tuple[StagedTable, ...], *, off: bool) -> None:
+    """Keep triggers and rules that fire on replicated changes too from acting again; off and on in one transaction."""
     for table in staged:
-        for names, verb in ((table.always_triggers, "ENABLE ALWAYS"), (table.replica_triggers, "ENABLE REPLICA")):
-            for name in names:
-                action = "DISABLE" if off else verb
-                target = qualified(table.source.schema_name, table.source.name)
-                await session.execute(f"ALTER TABLE ONLY {target} {action} TRIGGER {quote_identifier(name)}")
+        for fires, verb in ((table.always_firing, "ENABLE ALWAYS"), (table.replica_firing, "ENABLE REPLICA")):
+            for what in fires:
+                await session.execute(f"ALTER TABLE ONLY {table.sql_name} {'DISABLE' if off else verb} {what}")
 
 
 def _count(tag: str) -> int:

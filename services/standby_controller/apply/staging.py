@@ -5,7 +5,7 @@ They are temporary tables of one session: a controller or server that dies leave
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -31,10 +31,10 @@ class StagedTable:
 
     source: ExportedTable
     target: Table
-    key_operators: tuple[str, ...]
+    key_operators: Mapping[str, str]
     has_rules: bool
-    always_triggers: tuple[str, ...]
-    replica_triggers: tuple[str, ...]
+    always_firing: tuple[str, ...]
+    replica_firing: tuple[str, ...]
     rows: int
     keys: int
 
@@ -88,10 +88,10 @@ async def stage_delta(
         table = StagedTable(
             source=source,
             target=target,
-            key_operators=operators.get(target.oid, ()),
+            key_operators=operators.get(target.oid, {}),
             has_rules=trait["has_rules"],
-            always_triggers=tuple(trait["always_triggers"]),
-            replica_triggers=tuple(trait["replica_triggers"]),
+            always_firing=tuple(trait["always_firing"]),
+            replica_firing=tuple(trait["replica_firing"]),
             rows=0,
             keys=0,
         )

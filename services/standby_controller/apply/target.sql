@@ -56,12 +56,21 @@ SELECT pg_replication_origin_create($1);
 SELECT pg_replication_origin_session_setup($1);
 
 -- name: list_traits
--- Return what decides how a table is merged: rules, and triggers that fire even on replicated changes.
+-- Return what decides how a table is merged: rules, and those rules and triggers that fire on replicated changes too.
+WITH firing AS (
+    SELECT t.tgrelid AS table_oid, format('TRIGGER %I', t.tgname) AS what, t.tgenabled AS enabled
+      FROM pg_trigger AS t
+     WHERE t.tgrelid = ANY ($1::oid[]) AND NOT t.tgisinternal
+    UNION ALL
+    SELECT r.ev_class, format('RULE %I', r.rulename), r.ev_enabled
+      FROM pg_rewrite AS r
+     WHERE r.ev_class = ANY ($1::oid[])
+)
 SELECT c.oid, c.relhasrules AS has_rules,
-       coalesce((SELECT array_agg(t.tgname::text ORDER BY t.tgname) FROM pg_trigger AS t
-                  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled = 'A'), '{}') AS always_triggers,
-       coalesce((SELECT array_agg(t.tgname::text ORDER BY t.tgname) FROM pg_trigger AS t
-                  WHERE t.tgrelid = c.oid AND NOT t.tgisinternal AND t.tgenabled = 'R'), '{}') AS replica_triggers
+       (SELECT coalesce(array_agg(f.what ORDER BY f.what) FILTER (WHERE f.enabled = 'A'), '{}')
+          FROM firing AS f WHERE f.table_oid = c.oid) AS always_firing,
+       (SELECT coalesce(array_agg(f.what ORDER BY f.what) FILTER (WHERE f.enabled = 'R'), '{}')
+          FROM firing AS f WHERE f.table_oid = c.oid) AS replica_firing
   FROM pg_class AS c
  WHERE c.oid = ANY ($1::oid[]);
 
