@@ -67,6 +67,8 @@ class TableColumn:
     """A column of a table; generated ones are computed on each side."""
 
     name: str
+    raw_name: bytes
+    """In the database's encoding, as decoded messages have it."""
     type_oid: int
     type: str
     is_generated: bool
@@ -83,8 +85,8 @@ async def list_columns(session: Session, tables: Iterable[int]) -> dict[int, tup
     """Return the columns of tables, by oid."""
     found: dict[int, list[TableColumn]] = {}
     for row in await session.fetch(_QUERIES["list_columns"], list(tables)):
-        column = TableColumn(row["name"], row["type_oid"], row["type"], row["is_generated"], row["is_identity_always"])
-        found.setdefault(row["table_oid"], []).append(column)
+        column = dict(row)
+        found.setdefault(column.pop("table_oid"), []).append(TableColumn(**column))
     return {oid: tuple(columns) for oid, columns in found.items()}
 
 

@@ -83,7 +83,8 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
 
 -- name: list_columns
 -- Return the columns of tables by oid, in order, generated ones included.
-SELECT a.attrelid AS table_oid, a.attname::text AS name, a.atttypid AS type_oid,
+SELECT a.attrelid AS table_oid, a.attname::text AS name,
+       convert_to(a.attname::text, getdatabaseencoding()::text) AS raw_name, a.atttypid AS type_oid,
        format_type(a.atttypid, a.atttypmod) AS type,
        a.attgenerated <> '' AS is_generated, a.attidentity = 'a' AS is_identity_always
   FROM pg_attribute AS a

@@ -24,7 +24,7 @@ SELECT {carried}, at{before} + 5 + {length} AS at{place} FROM ({source}) AS s OF
 (convert_from(substr(key, at{place} + 6, {length}), {encoding}) COLLATE "default")::{type} AS k{place}
 
 -- name: read_keys
--- Read keys as typed columns k1 … kn.
+-- Read keys as typed columns k1, k2 and so on.
 SELECT {values} FROM ({source}) AS keys
 
 -- name: match_column

@@ -1,6 +1,7 @@
 """Named SQL: loads the `.sql` files that lie beside their adapters.
 
-A file holds queries, each headed by `-- name: verb_noun` and a comment line that says what it does.
+A file holds queries, each headed by `-- name: verb_noun` and a comment line that says what it does, in ASCII alone: a
+database of any encoding takes them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ def load_queries(package: str, file_name: str) -> Mapping[str, str]:
 
     Raises KeyError on use of a name that is not there, ValueError for a file without a named query or with one twice.
     """
-    text = files(package).joinpath(file_name).read_text(encoding="utf-8")
+    text = files(package).joinpath(file_name).read_text(encoding="ascii")
     parts = _HEAD.split(text)
     names, bodies = parts[1::2], parts[2::2]
     if not names or len(set(names)) != len(names):

@@ -180,12 +180,10 @@ class ComponentCapture:
         layouts: dict[int, KeyedLayout] = {}
         for table in tables:
             if table.is_keyed:
-                published = [
-                    PublishedColumn(column.name, column.type_oid)
-                    for column in self.columns[table.oid]
-                    if not column.is_generated
-                ]
-                layouts[table.oid] = KeyedLayout(lay_out(table.oid, published, table.key), table.key)
+                columns = [column for column in self.columns[table.oid] if not column.is_generated]
+                published = [PublishedColumn(column.raw_name, column.type_oid) for column in columns]
+                key = tuple(column.raw_name for column in columns if column.name in table.key)
+                layouts[table.oid] = KeyedLayout(lay_out(table.oid, published, key), key)
         self.drainer.layouts = layouts
         return tables
 

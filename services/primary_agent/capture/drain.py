@@ -45,7 +45,7 @@ class KeyedLayout:
     """A layout and the key's names, which FULL identity does not tell."""
 
     layout: Layout
-    key: tuple[str, ...]
+    key: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -195,10 +195,13 @@ class Drainer:
             reference=int(reference),
         )
         async with node.transaction():
+            # Decoded text comes as the database has it: no byte is changed, or refused, on the way to another encoding.
+            await application.execute("SET client_encoding = 'SQL_ASCII'")
             await pipe_copy(
                 lambda sink: application.copy_from_query(query, output=sink, format="binary"),
                 partial(_copy_in, node),
             )
+            await application.execute("SET client_encoding = 'UTF8'")
             await _mark_misread(node, known)
             count: int = await node.fetchval(_SPOOL["count_stage"])
             if count:

@@ -1,6 +1,7 @@
 """Where the key lies in a decoded change: layouts of relations, and the messages that announce them. Pure.
 
-Formats: PostgreSQL documentation, "Logical Replication Message Formats", protocol 1.
+Names are bytes, in the encoding of the database. Formats: PostgreSQL documentation, "Logical Replication Message
+Formats", protocol 1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ FULL_IDENTITY = "f"
 class PublishedColumn:
     """A column as pgoutput sends it (generated columns are not sent)."""
 
-    name: str
+    name: bytes
     type_oid: int
 
 
@@ -36,16 +37,16 @@ class Relation:
     relid: int
     replica_identity: str
     columns: tuple[PublishedColumn, ...]
-    identity: frozenset[str]
+    identity: frozenset[bytes]
 
 
 def define_key(key: Sequence[PublishedColumn]) -> int:
     """Return a number (64 bits, never 0) for a key's names and types: old key bytes are never read as a new key."""
-    text = "\0".join(f"{column.name}\0{column.type_oid}" for column in key)
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big", signed=True) or 1
+    text = b"\0".join(b"%b\0%d" % (column.name, column.type_oid) for column in key)
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "big", signed=True) or 1
 
 
-def lay_out(relid: int, columns: Sequence[PublishedColumn], key: Iterable[str]) -> Layout:
+def lay_out(relid: int, columns: Sequence[PublishedColumn], key: Iterable[bytes]) -> Layout:
     """Return the layout of a relation whose key has these columns; the order is that of the columns."""
     wanted = frozenset(key)
     found = [(place, column) for place, column in enumerate(columns, start=1) if column.name in wanted]
@@ -63,10 +64,10 @@ def parse_relation(message: bytes) -> Relation:
     count = int.from_bytes(message[at + 1 : at + 3], "big")
     at += 3
     columns: list[PublishedColumn] = []
-    identity: set[str] = set()
+    identity: set[bytes] = set()
     for _ in range(count):
         end = message.index(0, at + 1)
-        name = message[at + 1 : end].decode("utf-8", errors="surrogateescape")
+        name = message[at + 1 : end]
         columns.append(PublishedColumn(name, int.from_bytes(message[end + 1 : end + 5], "big")))
         if message[at]:
             identity.add(name)
@@ -80,7 +81,7 @@ def parse_truncate(message: bytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(message[6 + 4 * place : 10 + 4 * place], "big") for place in range(count))
 
 
-def fits(relation: Relation, layout: Layout, key: Iterable[str]) -> bool:
+def fits(relation: Relation, layout: Layout, key: Iterable[bytes]) -> bool:
     """Say whether changes announced by this message can be cut by this layout.
 
     Under FULL every column is flagged, so the key that the catalog names counts.

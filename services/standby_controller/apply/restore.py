@@ -94,7 +94,8 @@ class SchemaArchive:
                 _log.warning(
                     "rights on system objects are not copied, our role may not give them", extra={"rights": unable}
                 )
-        await asyncio.to_thread(self._list.write_text, "\n".join(kept) + "\n", encoding="utf-8")
+        text = "\n".join(kept) + "\n"
+        await asyncio.to_thread(self._list.write_text, text, encoding="utf-8", errors="surrogateescape")
 
     async def restore(self, section: str, *, jobs: int = 1) -> None:
         """Restore a section (pre-data, data, post-data); raise SeedRefused with the program's words."""
