@@ -12,7 +12,7 @@ from services.standby_controller.progress import Progress
 from shared.errors import Divergence
 from shared.postgres.catalog import list_sequences
 from shared.postgres.keys import write_key_match
-from shared.postgres.queries import load_queries, qualified, quote_identifier
+from shared.postgres.queries import load_queries, quote_identifier
 from shared.postgres.sessions import Session
 from shared.replication.model import Manifest, SequenceValue, TableMode
 

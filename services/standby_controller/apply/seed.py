@@ -52,6 +52,7 @@ class Seeder:
         self._progress = progress
         self._dsn = settings.postgres.apply_dsn.get_secret_value()
         self._rows: dict[str, int] = {}
+        self._arrived: dict[int, int] = {}
         self._left_out: list[TableName] = []
 
     async def fill(self, epoch: int) -> Seeded:
@@ -125,13 +126,10 @@ class Seeder:
     async def _copy_table(self, session: Session, table: ExportedTable) -> None:
         name = f"{table.schema_name}.{table.name}"
         self._progress.start_table(name)
-        if not table.columns:
-            self._progress.finish_table(name, 0)
-            return
         try:
             with translated(f"copying table {name}"):
                 async with self._client.rows(self._manifest.export_id, table.number) as chunks:
-                    self._rows[name] = await copy_in(
+                    rows = await copy_in(
                         session,
                         table.name,
                         self._counted(chunks),
@@ -145,18 +143,19 @@ class Seeder:
                 raise
             self._left_out.append(TableName(schema_name=table.schema_name, name=table.name))
             return
-        self._progress.finish_table(name, self._rows[name])
+        self._rows[name] = self._arrived[table.number] = rows
+        self._progress.finish_table(name, rows)
 
     async def _check_complete(self) -> None:
         left_out = {(name.schema_name, name.name) for name in self._left_out}
         sent = {table.number: table.rows for table in (await self._client.export(self._manifest.export_id)).sent}
         for table in self._manifest.tables:
-            name = f"{table.schema_name}.{table.name}"
-            if not table.columns or (table.schema_name, table.name) in left_out:
+            if (table.schema_name, table.name) in left_out:
                 continue
-            if sent.get(table.number) != self._rows.get(name):
+            arrived, told = self._arrived.get(table.number), sent.get(table.number)
+            if arrived != told:
                 raise TransferIncomplete(
-                    f"table {name}: {self._rows.get(name)} rows arrived, {sent.get(table.number)} were sent"
+                    f"table {table.schema_name}.{table.name}: {arrived} rows arrived, {told} were sent"
                 )
 
     async def _refresh_views(self, session: Session) -> None:
