@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, Protocol
 
+from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.outcome import ComponentOutcome
-from services.standby_controller.policy.schedule import LastRun
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.source import Source, check_standby, find_source
@@ -19,7 +19,6 @@ from services.standby_controller.store.history import History
 from services.standby_controller.store.records import (
     ComponentRecord,
     Failure,
-    SyncFilter,
     SyncRecord,
     SyncRequest,
     SyncResult,
@@ -27,6 +26,7 @@ from services.standby_controller.store.records import (
     record_of_outcome,
 )
 from services.standby_controller.sync_events import event_of_sync
+from services.standby_controller.sync_memory import SyncMemory
 from shared.clock import Clock
 from shared.errors import PeerError, PostgresError, RoleError, SyncNotRunning, SyncRunning, WarmstandbyError
 from shared.log import fields_of
@@ -63,7 +63,7 @@ class RunningSync:
 
 
 class SyncRunner:
-    """Runs one sync at a time, and remembers how the last ones ended."""
+    """Runs one sync at a time; `memory` is how the last ones ended."""
 
     def __init__(
         self,
@@ -86,9 +86,7 @@ class SyncRunner:
         self._starting = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
         self._running: RunningSync | None = None
-        self._last: SyncRecord | None = None
-        self._last_run: tuple[float, float, int] | None = None
-        self._successes: dict[str, ComponentRecord] = {}
+        self.memory: Final = SyncMemory(clock)
 
     @property
     def is_ready(self) -> bool:
@@ -99,23 +97,6 @@ class SyncRunner:
     def running(self) -> RunningSync | None:
         """Return the sync at work."""
         return self._running
-
-    @property
-    def last(self) -> SyncRecord | None:
-        """Return the last sync that ended."""
-        return self._last
-
-    @property
-    def successes(self) -> Mapping[str, ComponentRecord]:
-        """Return the last success of each component that has one."""
-        return self._successes
-
-    def last_run(self) -> LastRun | None:
-        """Return what the schedule needs to know of the last run."""
-        if self._last_run is None:
-            return None
-        started, took, failures = self._last_run
-        return LastRun(self._clock.monotonic() - started, took, failures)
 
     async def run(self) -> None:
         """Own the running sync until cancelled; what a dead controller left running is recorded as interrupted."""
@@ -143,6 +124,7 @@ class SyncRunner:
                 raise PostgresError("the history of syncs was not read yet")
             await self._monitor.look(self._monitor.own.node_id)
             check_standby(self._monitor.own)
+            envelope = _envelope(self._monitor.own)
             source, problem = await self._find_source()
             if problem is not None and trigger is Trigger.REQUEST:
                 raise problem
@@ -157,7 +139,7 @@ class SyncRunner:
             if is_new:
                 running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
                 self._running = running
-                self._group.create_task(self._see_through(running, source, problem), name=f"sync {record.id}")
+                self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
             return record, is_new
 
     async def cancel(self, sync_id: str, cancelled_by: str) -> RunningSync:
@@ -187,17 +169,11 @@ class SyncRunner:
             try:
                 for orphan in await self._history.interrupt_orphans(self._clock.now()):
                     self._tell(orphan)
-                self._successes = await self._history.last_successes(item.name for item in self._components)
-                last = (await self._history.list_syncs(SyncFilter(), limit=20, cursor=None)).items
+                await self.memory.recall(self._history, [item.name for item in self._components])
             except PostgresError:
                 await asyncio.sleep(RECORD_AGAIN_SECONDS)  # the keeper of the database has logged it
-                continue
-            if last:
-                self._remember(last[0], _failures_in_a_row(last), self._age_of(last[0]))
-            return
-
-    def _age_of(self, record: SyncRecord) -> float:
-        return max(0.0, (self._clock.now() - record.started_at).total_seconds())
+            else:
+                return
 
     async def _find_source(self) -> tuple[Source | None, WarmstandbyError | None]:
         try:
@@ -218,10 +194,14 @@ class SyncRunner:
                 self._tell(orphan)
             return await self._history.begin(request, self._clock.now())
 
-    async def _see_through(self, running: RunningSync, source: Source | None, problem: WarmstandbyError | None) -> None:
+    async def _see_through(
+        self, running: RunningSync, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
+    ) -> None:
         """Do the work and record how it ended, whatever happens."""
         assert self._group is not None
-        work = self._group.create_task(self._work(running, source, problem), name=f"work of sync {running.record.id}")
+        work = self._group.create_task(
+            self._work(running, envelope, source, problem), name=f"work of sync {running.record.id}"
+        )
         running.work = work
         if running.cancelled_by is not None:
             work.cancel()
@@ -245,15 +225,12 @@ class SyncRunner:
             await self._end(running, SyncResult.FAILED if failure else SyncResult.SUCCEEDED, failure)
 
     async def _work(
-        self, running: RunningSync, source: Source | None, problem: WarmstandbyError | None
+        self, running: RunningSync, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
     ) -> Failure | None:
         """Copy one component after the other; return the first failure."""
         if source is None:
             assert problem is not None
             return _failure(problem)
-        own = self._monitor.own.present
-        assert own is not None, "the agent has just said that the node is standby"
-        envelope = Envelope(pair_id=own.pair_id, node_id=own.node_id, boot_id=own.boot_id, term=own.term)
         first: Failure | None = None
         try:
             await self._clear_orphans()
@@ -286,7 +263,7 @@ class SyncRunner:
         else:
             record = record_of_outcome(outcome, started_at, self._clock.now())
             running.done.append(record)
-            self._successes[component.name] = record
+            self.memory.note_success(record)
             await self._record(lambda: self._history.add_component(running.record, record))
             return None, True
         record = self._broken_off(running, component, started_at, SyncResult.FAILED, failure)
@@ -327,17 +304,9 @@ class SyncRunner:
             await self._history.end(record, result, failure, ended_at)
 
         await self._record(write)
-        failures = 0 if self._last_run is None else self._last_run[2]
-        if result is not SyncResult.CANCELLED:
-            failures = 0 if result is SyncResult.SUCCEEDED else failures + 1
-        self._remember(record, failures, self._clock.monotonic() - running.started_monotonic)
+        self.memory.note_end(record, running.started_monotonic)
         self._running = None
         self._tell(record)
-
-    def _remember(self, record: SyncRecord, failures: int, started_ago_seconds: float) -> None:
-        self._last = record
-        took = 0.0 if record.ended_at is None else (record.ended_at - record.started_at).total_seconds()
-        self._last_run = (self._clock.monotonic() - started_ago_seconds, took, failures)
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write to the history, again and again while the database is away: what happened must be known."""
@@ -357,14 +326,13 @@ class SyncRunner:
         self._recorder.add_event(event_of_sync(record, self._clock.now()))
 
 
+def _envelope(own: NodeFacts) -> Envelope:
+    heartbeat = own.present
+    assert heartbeat is not None, "its agent has just said that the node is standby"
+    return Envelope(
+        pair_id=heartbeat.pair_id, node_id=heartbeat.node_id, boot_id=heartbeat.boot_id, term=heartbeat.term
+    )
+
+
 def _failure(error: WarmstandbyError) -> Failure:
     return Failure(error.code, error.detail, error.hint)
-
-
-def _failures_in_a_row(newest_first: Sequence[SyncRecord]) -> int:
-    count = 0
-    for record in newest_first:
-        if record.result is SyncResult.SUCCEEDED:
-            break
-        count += record.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
-    return count

@@ -57,7 +57,7 @@ class SyncSchedule:
             return  # somebody was faster by hand; the grid starts anew from there
 
     def _seconds_left(self) -> float:
-        return seconds_until_next(self._runner.last_run(), self._config.known.sync.interval_seconds)
+        return seconds_until_next(self._runner.memory.last_run(), self._config.known.sync.interval_seconds)
 
     def _pause_seconds(self) -> float:
         if self._runner.running is not None:

@@ -35,7 +35,7 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
     """Show what is known now; asks no other node, so it answers at once also while a node is silent."""
     situation, now = parts.lookout.look(), parts.clock.monotonic()
     reasons = reasons_not_protected(situation)
-    running, last = parts.runner.running, parts.runner.last
+    running, last = parts.runner.running, parts.runner.memory.last
     in_progress = None
     if running is not None:
         record = replace(running.record, components=tuple(running.done))
@@ -72,7 +72,7 @@ def _components(parts: Parts) -> tuple[ComponentAnswer, ...]:
     seen = {} if present is None else {component.name: component for component in present.components}
     answers = []
     for component in parts.settings.components:
-        success = parts.runner.successes.get(component.name)
+        success = parts.runner.memory.successes.get(component.name)
         age = parts.lookout.data_age_seconds(success)
         answers.append(ComponentAnswer.of(component.name, component.database, success, age, seen.get(component.name)))
     return tuple(answers)

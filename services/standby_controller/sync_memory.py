@@ -1,0 +1,70 @@
+"""How the last syncs ended, kept in memory, so that status and schedule ask no database. Decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from services.standby_controller.policy.schedule import LastRun
+from services.standby_controller.store.history import History
+from services.standby_controller.store.records import ComponentRecord, SyncFilter, SyncRecord, SyncResult
+from shared.clock import Clock
+
+
+class SyncMemory:
+    """The last sync, the last success of each component, and what the schedule needs to know."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last: SyncRecord | None = None
+        self._successes: dict[str, ComponentRecord] = {}
+        self._started_monotonic = 0.0
+        self._failures_in_a_row = 0
+
+    @property
+    def last(self) -> SyncRecord | None:
+        """Return the last sync that ended."""
+        return self._last
+
+    @property
+    def successes(self) -> Mapping[str, ComponentRecord]:
+        """Return the last success of each component that has one."""
+        return self._successes
+
+    def last_run(self) -> LastRun | None:
+        """Return what the schedule needs to know of the last run."""
+        if self._last is None:
+            return None
+        ended_at = self._last.ended_at or self._last.started_at
+        took = (ended_at - self._last.started_at).total_seconds()
+        return LastRun(self._clock.monotonic() - self._started_monotonic, took, self._failures_in_a_row)
+
+    async def recall(self, history: History, components: Iterable[str]) -> None:
+        """Read what the history knows; raises PostgresError."""
+        self._successes = await history.last_successes(components)
+        newest_first = (await history.list_syncs(SyncFilter(), limit=20, cursor=None)).items
+        if newest_first:
+            self._last = newest_first[0]
+            age = (self._clock.now() - self._last.started_at).total_seconds()
+            self._started_monotonic = self._clock.monotonic() - max(0.0, age)
+            self._failures_in_a_row = _failures_in_a_row(newest_first)
+
+    def note_success(self, record: ComponentRecord) -> None:
+        """Take a component whose copy is committed."""
+        self._successes[record.component] = record
+
+    def note_end(self, record: SyncRecord, started_monotonic: float) -> None:
+        """Take a sync that has ended; one that was cancelled is no failure."""
+        self._last, self._started_monotonic = record, started_monotonic
+        if record.result is SyncResult.SUCCEEDED:
+            self._failures_in_a_row = 0
+        elif record.result is not SyncResult.CANCELLED:
+            self._failures_in_a_row += 1
+
+
+def _failures_in_a_row(newest_first: Sequence[SyncRecord]) -> int:
+    count = 0
+    for record in newest_first:
+        if record.result is SyncResult.SUCCEEDED:
+            break
+        count += record.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
+    return count
