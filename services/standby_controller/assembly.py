@@ -89,12 +89,18 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
             await parts.database.prepare()
         await recorder.flush()
 
+    async def keep_on() -> None:
+        try:
+            await run_every(FLUSH_SECONDS, keep_database, name="control database")
+        finally:
+            await recorder.flush_at_end()
+
     async def trim() -> None:
         if parts.database.is_prepared:
             await recorder.trim()
 
     return (
-        Sibling("control database", lambda: run_every(FLUSH_SECONDS, keep_database, name="control database")),
+        Sibling("control database", keep_on),
         Sibling("trim", lambda: run_every(TRIM_SECONDS, trim, name="trim")),
         *parts.monitor.siblings(),
         Sibling("syncs", parts.runner.run),

@@ -5,6 +5,7 @@ What cannot be written yet waits here, up to a limit; the oldest is given up fir
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from typing import Final, TypeVar
@@ -14,11 +15,13 @@ from services.standby_controller.store.heartbeats import HeartbeatRecord, Heartb
 from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig
 from shared.clock import Clock
+from shared.errors import PostgresError
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 1.0
 TRIM_SECONDS: Final = 600.0
+END_SECONDS: Final = 2.0
 MOST_WAITING: Final = 10_000
 
 Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent)
@@ -57,6 +60,15 @@ class Recorder:
             await self._heartbeats.add(batch)
             for _ in batch:
                 self._waiting_heartbeats.popleft()
+
+    async def flush_at_end(self) -> None:
+        """Write what waits before the process ends; what cannot be written within seconds is given up."""
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self.flush()
+        except (TimeoutError, PostgresError) as error:
+            waiting = len(self._waiting_events) + len(self._waiting_heartbeats)
+            log.warning("records given up at the end", extra={"count": waiting, "detail": str(error)})
 
     async def trim(self) -> None:
         """Forget history beyond the limits of the pair's configuration. Raises PostgresError."""

@@ -86,6 +86,14 @@ class Stage:
         """Kill a part (SIGKILL) with all of its processes."""
         self._killable(part).kill()
 
+    def pause(self, part: Part) -> None:
+        """Freeze a part (SIGSTOP) with all of its processes."""
+        self._killable(part).pause()
+
+    def resume(self, part: Part) -> None:
+        """Let a paused part go on."""
+        self._killable(part).resume()
+
     async def revive(self) -> None:
         """Start what is dead, and wait until both nodes are what they were."""
         for cluster in (self.source, self.target):
@@ -95,7 +103,7 @@ class Stage:
         await asyncio.to_thread(self.pair.wait_roles, _PATIENCE_SECONDS)
 
     async def sync_until(
-        self, reached: Callable[[Json], bool], act: Callable[[], None], *, delay_seconds: float = 0.0
+        self, reached: Callable[[Json], bool], act: Callable[[], None] | None = None, *, delay_seconds: float = 0.0
     ) -> Json:
         """Start a sync, act some time after it has reached something, and return what was last seen of it."""
         async with self.pair.secondary.open_api() as api:
@@ -104,7 +112,8 @@ class Stage:
                 await asyncio.sleep(_POLL_SECONDS)
                 sync = await api.read_sync(sync["id"])
         await asyncio.sleep(delay_seconds)
-        await asyncio.to_thread(act)
+        if act is not None:
+            await asyncio.to_thread(act)
         return sync
 
     async def strike(self, part: Part, reached: Callable[[Json], bool], *, delay_seconds: float) -> Json:
@@ -151,6 +160,24 @@ class Stage:
                     if sync["result"] != "running":
                         return sync
                 await asyncio.sleep(0.05)
+
+    async def cancel(self, sync_id: str) -> None:
+        """Cancel a sync as a person does; one that has just ended refuses."""
+        node = self.pair.secondary
+        headers = {"Authorization": f"Bearer {node.token}"}
+        async with httpx.AsyncClient(base_url=node.controller_url, headers=headers, trust_env=False) as http:
+            response = await http.post(f"/v1/syncs/{sync_id}/cancel")
+        assert response.status_code == 202 or response.json()["code"] == "sync_not_running", response.text
+
+    async def has_event(self, kind: str, subject: str) -> bool:
+        """Say whether the standby tells of something, within a few seconds."""
+        async with self.pair.secondary.open_api() as api:
+            for _ in range(50):
+                events = (await api.get("/v1/events?limit=100"))["items"]
+                if any((event["kind"], event["subject"]) == (kind, subject) for event in events):
+                    return True
+                await asyncio.sleep(0.1)
+        return False
 
     async def recover(self) -> Json:
         """Sync once, with success, and see that both sides are equal and nothing is left of what came before."""
