@@ -1,7 +1,9 @@
 """Sessions of ours with PostgreSQL: pinned settings, and errors translated into our tree. No SQL of any feature.
 
 The text of a key must not depend on settings of a database or a role (a `DateStyle` there would make one row two), so
-every session pins what output and input depend on. A long statement of a service that was killed ends within seconds.
+every session pins what output and input depend on. Commits of ours are on disk when they return and wait for nobody
+else's standby: capture goes on while the application waits for one. A long statement of a service that was killed ends
+within seconds.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ PINNED: Final[Mapping[str, str]] = MappingProxyType(
         "default_transaction_isolation": "read committed",
         "default_transaction_read_only": "off",
         "default_transaction_deferrable": "off",
-        "synchronous_commit": "on",
+        "synchronous_commit": "local",
         "statement_timeout": "0",
         "lock_timeout": "0",
         "idle_in_transaction_session_timeout": "0",

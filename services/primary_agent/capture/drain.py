@@ -118,6 +118,8 @@ class Drainer:
                 raise CaptureNotReady(
                     f"slot {self.source.slot_name} was held by an old session, which was ended"
                 ) from error
+            except asyncpg.UndefinedObjectError as error:  # the publication, at some place in the log; or the slot
+                raise CaptureLost(f"the log can no longer be decoded: {error}") from error
 
     async def _open(self) -> None:
         await self._close()

@@ -132,8 +132,7 @@ class Source:
 
     async def ensure_publication(self, session: Session) -> bool:
         """Make the empty publication, or make it again where somebody changed it; True when it was made now."""
-        row = await session.fetchrow(_QUERIES["find_publication"], PUBLICATION)
-        if row is not None and row["is_ours"] and not row["puballtables"]:
+        if await self.identify_publication(session) is not None:
             return False
         async with session.transaction():
             await session.execute(f"DROP PUBLICATION IF EXISTS {quote_identifier(PUBLICATION)}")
@@ -142,6 +141,11 @@ class Source:
                 "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = false)"
             )
         return True
+
+    async def identify_publication(self, session: Session) -> str | None:
+        """Return a token that changes when the publication is altered or made again; None where it is not ours."""
+        token: str | None = await session.fetchval(_QUERIES["identify_publication"], PUBLICATION)
+        return token
 
     async def publish(self, session: Session, tables: Sequence[NamedTable]) -> dict[int, Refusal]:
         """Add whole tables; return, by oid, why a table could not be added."""

@@ -10,11 +10,14 @@ SELECT current_setting('server_version_num')::int AS version, current_setting('s
        (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()) AS database_oid,
        pg_is_in_recovery() AS is_in_recovery;
 
--- name: find_publication
--- Return our publication.
-SELECT p.oid, p.puballtables, p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot AS is_ours
+-- name: identify_publication
+-- Return a token of our publication that changes when it is altered or made again; nothing where it does not tell of all
+-- operations on just the tables that we chose.
+SELECT p.oid || ':' || p.xmin::text
   FROM pg_publication AS p
- WHERE p.pubname = $1;
+ WHERE p.pubname = $1
+   AND p.pubinsert AND p.pubupdate AND p.pubdelete AND p.pubtruncate AND NOT p.pubviaroot AND NOT p.puballtables
+   AND NOT EXISTS (SELECT FROM pg_publication_namespace AS n WHERE n.pnpubid = p.oid);
 
 -- name: find_slot
 -- Return our slot's position and health.

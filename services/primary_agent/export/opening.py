@@ -81,6 +81,7 @@ class _Look:
     snapshot_id: str
     taken_at: datetime
     tables: Sequence[Table]
+    publication: str
 
 
 async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
@@ -92,9 +93,10 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         raise RequestError("a delta needs `since`, the sync point that the copy stands at")
     _refuse_while_preparing(component)
     async with AsyncExitStack() as stack, component.lock, component.spool.session() as node:
-        if component.facts.state is not CaptureState.READY:
-            await component.ensure()
         leader = await stack.enter_async_context(component.source.session())
+        is_published = await component.source.identify_publication(leader) is not None
+        if component.facts.state is not CaptureState.READY or not is_published:
+            await component.ensure()
         look = await _look(component, leader, node, clock)
         async with component.source.session() as other:
             lsn = await component.source.take_barrier(other)
@@ -107,7 +109,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
                 for table in look.tables
                 if table.holds_data
             },
-            shapes=await read_shape_tokens(leader),
+            shapes={**await read_shape_tokens(leader), "publication": look.publication},
         )
         since = None
         if request.kind is SyncKind.DELTA:
@@ -170,9 +172,12 @@ async def _look(component: ComponentCapture, leader: Session, node: Session, clo
                 blockers = await component.source.list_blockers(leader, capture.ready_xid)
                 raise CaptureNotReady("transactions older than the capture are still open: " + "; ".join(blockers))
             await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        publication = await component.source.identify_publication(leader)
+        if publication is None:
+            raise CaptureNotReady("somebody alters the publication at this moment")
         tables = await component.look(leader)
         if not component.needs_reconcile(tables):
-            return _Look(row["snapshot"], row["snapshot_id"], taken_at, tables)
+            return _Look(row["snapshot"], row["snapshot_id"], taken_at, tables, publication)
         await leader.execute("ROLLBACK")
         async with component.source.session() as application:
             fresh = await list_tables(application, "warmstandby")
