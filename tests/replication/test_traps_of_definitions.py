@@ -1,0 +1,192 @@
+"""Traps of definitions: tables truncated, rewritten, altered, dropped, between syncs and under open exports."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.replication.model import Manifest, SyncKind
+from tests.replication.world import World
+
+SCHEMA = """
+CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL);
+INSERT INTO account SELECT n, 'owner ' || n, 100 FROM generate_series(1, 500) AS n;
+CREATE TABLE small (id int PRIMARY KEY, note text UNIQUE);
+INSERT INTO small SELECT n, 'note ' || n FROM generate_series(1, 50) AS n;
+CREATE TYPE mood AS ENUM ('calm', 'glad');
+CREATE TABLE diary (at timestamptz PRIMARY KEY, felt mood NOT NULL);
+CREATE TABLE keyed (id int PRIMARY KEY, note text);
+INSERT INTO keyed SELECT n, 'note ' || n FROM generate_series(1, 50) AS n;
+CREATE TABLE doomed (id int PRIMARY KEY);
+INSERT INTO doomed VALUES (1);
+CREATE TABLE doomed_next (id int PRIMARY KEY);
+INSERT INTO doomed_next VALUES (1);
+CREATE TABLE wide (id int PRIMARY KEY, b int);
+CREATE TABLE part (id int PRIMARY KEY) PARTITION BY RANGE (id);
+CREATE TABLE part_low (id int PRIMARY KEY);
+"""
+
+TRUNCATED = "TRUNCATE small; INSERT INTO small SELECT n, 'new ' || n FROM generate_series(40, 60) AS n"
+REWRITTEN = "ALTER TABLE small ALTER COLUMN note TYPE text USING note || '!'"
+WRITTEN_ANEW = "VACUUM FULL small"
+
+
+def after_open(world: World, command: str) -> None:
+    """Let the application run a command when the next export is open, before anything is read from it."""
+
+    async def run(_: Manifest) -> None:
+        world.target.client.after_open = None
+        world.sql(command)
+
+    world.target.client.after_open = run
+
+
+def before_first_table(world: World, command: str) -> None:
+    """Let the application run a command just before the rows of the next export's first table are read."""
+
+    async def run(_: Manifest, __: int) -> None:
+        world.target.client.before_rows = None
+        world.sql(command)
+
+    world.target.client.before_rows = run
+
+
+@pytest.mark.parametrize(
+    "command", [TRUNCATED, REWRITTEN, WRITTEN_ANEW], ids=["TRUNCATE", "ALTER TABLE", "VACUUM FULL"]
+)
+async def test_a_table_gets_another_file_under_an_open_export(world: World, command: str) -> None:
+    """The snapshot would show an empty table: refused, and the sync begins again by itself."""
+    after_open(world, command)
+    world.sql("UPDATE small SET note = note || '.' WHERE id = 45")
+    outcome = await world.delta()
+    assert world.target.client.refusals == ["table_rewritten"]
+    assert (outcome.rows <= 2) == (command == WRITTEN_ANEW), "only what changed is copied where only the file is new"
+
+
+async def test_a_column_gets_another_type_under_an_open_export(world: World) -> None:
+    """The delta is refused, the second look finds another definition, the sync ends as a full copy."""
+    after_open(world, "ALTER TABLE account ALTER COLUMN balance TYPE numeric")
+    world.sql("UPDATE account SET balance = 1 WHERE id = 1")
+    await world.seed()
+    assert world.target.client.refusals == ["table_rewritten", "schema_changed"]
+
+
+@pytest.mark.parametrize(
+    "command", [TRUNCATED, REWRITTEN, WRITTEN_ANEW], ids=["TRUNCATE", "ALTER TABLE", "VACUUM FULL"]
+)
+async def test_a_table_gets_another_file_under_a_running_seed(world: World, command: str) -> None:
+    """The seed leaves the table out and is finished by a delta that brings it whole; nobody sees it without."""
+    world.sql(
+        "CREATE TABLE IF NOT EXISTS another (id int PRIMARY KEY); DROP TABLE another; ALTER TABLE small ADD UNIQUE (id)"
+    )
+    before_first_table(world, f"{command}; UPDATE account SET owner = 'meanwhile' WHERE id < 10")
+    await world.seed()
+    assert [manifest.kind for manifest in world.target.client.manifests] == [SyncKind.SEED, SyncKind.DELTA]
+
+
+async def test_a_table_is_replaced_under_a_running_seed(world: World) -> None:
+    """The copy could not be finished by a delta: the sync makes another, by itself."""
+    world.sql("ALTER TABLE small ADD UNIQUE (id)")
+    before_first_table(world, "DROP TABLE doomed; CREATE TABLE doomed (id int PRIMARY KEY)")
+    await world.seed()
+    assert world.target.client.refusals == [
+        "schema_changed",  # the delta, because of the new constraint
+        "table_rewritten",  # the full copy leaves the table out
+        "schema_changed",  # the delta that should bring it
+        "schema_changed",  # the next sync's delta; its full copy goes through
+    ]
+
+
+async def test_a_column_is_added_under_a_running_seed(world: World) -> None:
+    """The copy is that of the snapshot; the next sync finds the other definition."""
+    world.sql("ALTER TABLE small ADD UNIQUE (id)")
+    before_first_table(world, "ALTER TABLE small ADD COLUMN more int DEFAULT 7")
+    assert (await world.target.sync()).kind is SyncKind.SEED
+    await world.seed()
+
+
+async def test_a_table_of_the_same_name_takes_its_place_under_an_open_export(world: World) -> None:
+    """A table is found by its name and meant by its oid: the other table's rows are not those of the snapshot."""
+    world.sql("CREATE TABLE small_new AS TABLE small; ALTER TABLE small_new ADD PRIMARY KEY (id), ADD UNIQUE (note)")
+    await world.seed()
+    world.sql("UPDATE small SET note = note || '.' WHERE id = 45; UPDATE small_new SET note = 'another ' || id")
+    after_open(world, "BEGIN; ALTER TABLE small RENAME TO small_old; ALTER TABLE small_new RENAME TO small; COMMIT")
+    await world.seed()
+    assert world.target.client.refusals == ["table_rewritten", "schema_changed"]
+
+
+async def test_a_table_is_dropped_under_an_open_export(world: World) -> None:
+    """The sync begins again, and finds that definitions changed."""
+    world.sql("CREATE TABLE short (id int PRIMARY KEY)")
+    await world.seed()
+    world.sql("INSERT INTO short VALUES (1)")
+    after_open(world, "DROP TABLE short")
+    await world.seed()
+    assert world.target.client.refusals == ["table_rewritten", "schema_changed"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE new_one (id int PRIMARY KEY); INSERT INTO new_one VALUES (1)",
+        "DROP TABLE doomed",
+        "ALTER TABLE keyed ALTER COLUMN id TYPE bigint; INSERT INTO keyed VALUES (5000000000, 'far')",
+        "ALTER TABLE doomed_next RENAME COLUMN id TO number; INSERT INTO doomed_next VALUES (2)",
+        "ALTER TABLE wide DROP CONSTRAINT wide_pkey, ADD PRIMARY KEY (id, b); INSERT INTO wide VALUES (1, 2)",
+        "ALTER TYPE mood ADD VALUE 'sad' BEFORE 'glad'; INSERT INTO diary VALUES (now(), 'sad')",
+        "INSERT INTO part_low VALUES (1); ALTER TABLE part ATTACH PARTITION part_low FOR VALUES FROM (0) TO (10)",
+    ],
+    ids=["new table", "dropped table", "key's type", "column renamed", "wider key", "enum value", "partition attached"],
+)
+async def test_a_changed_definition_brings_a_full_copy_by_itself(world: World, change: str) -> None:
+    """Nothing of the old definition is applied to the new one; and deltas go on afterwards."""
+    world.sql(f"{change}; UPDATE account SET balance = balance + 1 WHERE id = 7")
+    outcome = await world.seed()
+    assert outcome.reason
+    world.sql("UPDATE account SET balance = balance + 1 WHERE id = 7")
+    assert (await world.delta()).rows == 1
+
+
+async def test_a_table_that_loses_its_key_and_gets_it_back(world: World) -> None:
+    """Without a key it is in no delta, and said so; with its key again it is followed again."""
+    world.sql("ALTER TABLE keyed DROP CONSTRAINT keyed_pkey")
+    world.sql("UPDATE keyed SET note = 'no key' WHERE id = 11; DELETE FROM keyed WHERE id = 12")
+    outcome = await world.seed()
+    assert [table.name for table in outcome.unkept] == ["public.keyed"]
+    world.sql("UPDATE account SET balance = 3 WHERE id = 12; DELETE FROM keyed WHERE id = 13")
+    outcome = await world.target.sync()
+    assert outcome.kind is SyncKind.DELTA
+    assert outcome.rows == 1, "the row of the other table"
+    world.sql("ALTER TABLE keyed ADD PRIMARY KEY (id); UPDATE keyed SET note = 'key again' WHERE id = 14")
+    outcome = await world.seed()
+    assert outcome.unkept == ()
+    world.sql("DELETE FROM keyed WHERE id = 15")
+    assert (await world.delta()).keys == 1
+
+
+async def test_a_key_lost_and_back_between_two_syncs(world: World) -> None:
+    """What was written meanwhile carries no key: the copy must not believe that it saw all."""
+    world.sql("ALTER TABLE keyed DROP CONSTRAINT keyed_pkey; INSERT INTO keyed VALUES (70, 'no key')")
+    await world.drain()
+    world.sql("UPDATE keyed SET note = 'no key' WHERE id = 21; ALTER TABLE keyed ADD PRIMARY KEY (id)")
+    await world.sync()
+
+
+@pytest.mark.parametrize("what", ["TABLE", "INDEX"])
+async def test_an_index_built_anew_is_no_change(world: World, what: str) -> None:
+    """REINDEX, also CONCURRENTLY, gives another index in place of the key's, of the same definition."""
+    name = "small" if what == "TABLE" else "small_pkey"
+    world.sql(f"REINDEX {what} CONCURRENTLY {name}")
+    world.sql("UPDATE small SET note = note || '.' WHERE id = 45")
+    assert (await world.delta()).keys == 1
+
+
+async def test_an_expression_of_a_generated_column_changes(world: World, major: int) -> None:
+    """The copy computes the column by itself, so it needs the new expression."""
+    change = "ALTER TABLE account ALTER COLUMN twice SET EXPRESSION AS (id * 3)"
+    if major < 17:
+        other = "ADD COLUMN twice int GENERATED ALWAYS AS (id * 3) STORED"
+        change = f"ALTER TABLE account DROP COLUMN twice; ALTER TABLE account {other}"
+    world.sql("ALTER TABLE account ADD COLUMN twice int GENERATED ALWAYS AS (id * 2) STORED")
+    await world.seed()
+    world.sql(f"UPDATE account SET balance = 5 WHERE id = 5; {change}")
+    await world.sync()
