@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
-from services.primary_agent.capture.guard import give_back_identities, has_lent, install_guard, list_lost, remove_guard
+from services.primary_agent.capture.guard import (
+    give_back_identities,
+    has_lent,
+    install_guard,
+    list_lent,
+    list_lost,
+    remove_guard,
+)
 from services.primary_agent.capture.layout import PublishedColumn, lay_out
 from services.primary_agent.capture.source import PUBLICATION, Refusal, Server, Source
 from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
@@ -302,9 +309,10 @@ class ComponentCapture:
             capture = await self.spool.find_capture(node)
             if capture is None:
                 return
-            await self.reconcile(application, node, capture, await self.look(application))
             if is_lent:
+                await self.source.unpublish(application, await list_lent(application))
                 await give_back_identities(application)
+            await self.reconcile(application, node, capture, await self.look(application))
 
     async def _keep_small(self, capture: Capture) -> None:
         async with self.lock, self.spool.session() as node:

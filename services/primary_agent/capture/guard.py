@@ -17,7 +17,7 @@ _EVENT_TRIGGERS_SWITCH: Final = 170000  # the first version that can switch them
 
 @dataclass(frozen=True, slots=True)
 class LostTable:
-    """A published table that the application cannot update any more."""
+    """A published table that has to leave the publication."""
 
     oid: int
     schema_name: str
@@ -60,9 +60,14 @@ async def has_lent(session: Session) -> bool:
     return bool(await session.fetchval(_QUERIES["has_lent"]))
 
 
+async def list_lent(session: Session) -> list[LostTable]:
+    """Return the published tables that were lent one."""
+    return [LostTable(**row) for row in await session.fetch(_QUERIES["list_lent"])]
+
+
 async def give_back_identities(session: Session) -> None:
-    """Give tables their own identity again where that cannot hurt; waits for nobody, a table in use comes later."""
-    for row in await session.fetch(_QUERIES["list_lent"]):
+    """Give tables that left the publication their own identity again; waits for nobody, a table in use comes later."""
+    for row in await session.fetch(_QUERIES["list_returnable"]):
         try:
             async with session.transaction():
                 if row["is_lent"]:

@@ -28,16 +28,24 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name
 SELECT EXISTS (SELECT FROM warmstandby.lent_identity);
 
 -- name: list_lent
--- Return the tables that can have their own identity again: they left the publication or got a key; is_lent is false for
--- those that are gone, or that the application has set to something else.
+-- Return the published tables that were lent an identity.
+SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name
+  FROM warmstandby.lent_identity AS l
+  JOIN pg_class AS c ON c.oid = l.relid
+  JOIN pg_namespace AS n ON n.oid = c.relnamespace
+  JOIN pg_publication_rel AS r ON r.prrelid = c.oid
+  JOIN pg_publication AS p ON p.oid = r.prpubid AND p.pubname = 'warmstandby';
+
+-- name: list_returnable
+-- Return the tables that can have their own identity again, as they left the publication; is_lent is false for those that
+-- are gone, or that the application has set to something else.
 SELECT l.relid AS oid, n.nspname::text AS schema_name, c.relname::text AS name,
        coalesce(c.relreplident = 'f', false) AS is_lent,
        CASE l.identity WHEN 'd' THEN 'DEFAULT' ELSE 'NOTHING' END AS identity
   FROM warmstandby.lent_identity AS l
   LEFT JOIN pg_class AS c ON c.oid = l.relid
   LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
- WHERE l.identity = 'd' AND EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = l.relid AND i.indisprimary AND i.indimmediate)
-    OR NOT EXISTS (SELECT FROM pg_publication_rel AS r
+ WHERE NOT EXISTS (SELECT FROM pg_publication_rel AS r
                      JOIN pg_publication AS p ON p.oid = r.prpubid
                     WHERE r.prrelid = l.relid AND p.pubname = 'warmstandby');
 
