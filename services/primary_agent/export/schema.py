@@ -40,7 +40,7 @@ async def dump_schema(
         *program.arguments,
         "--format=custom",
         "--compress=0",
-        "--schema-only",
+        "--exclude-table-data=*.*",  # not --schema-only, which leaves out the large objects
         "--blobs",
         "--no-subscriptions",
         "--exclude-schema=warmstandby",
