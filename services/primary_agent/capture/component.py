@@ -30,6 +30,9 @@ from shared.postgres.sessions import Session
 from shared.settings import ComponentSettings, Settings
 
 _BLOCKER_SECONDS: Final = 2.0
+_PINNED_BYTES: Final = 16 * 2**20
+_PINNED_SECONDS: Final = 40.0
+"""A server moves the start of a slot up every 15 seconds at most, and behind the transactions that were open then."""
 _log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,8 @@ class ComponentCapture:
     _refused: dict[int, Refusal] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
     _is_given_up: bool = False
+    _start: str | None = None
+    _start_seen_at: float = 0.0
     _loss: CaptureLost | None = None
     """Why the capture is broken, until slot and spool are dropped."""
 
@@ -119,10 +124,18 @@ class ComponentCapture:
             await self._mend()
             capture = await self.drainer.drain()
             self.facts.drained_at = self.clock.monotonic()
+            if self._start != self.drainer.facts.restart_lsn:
+                self._start, self._start_seen_at = self.drainer.facts.restart_lsn, self.facts.drained_at
             await self._keep_small(capture)
         except CaptureLost as error:
             async with self.lock:
                 await self.lose(error)
+
+    @property
+    def is_pinned(self) -> bool:
+        """Say whether a long transaction holds the slot's start, so that each drain reads much of the log again."""
+        held_seconds = self.clock.monotonic() - self._start_seen_at
+        return self.drainer.facts.read_again_bytes > _PINNED_BYTES and held_seconds > _PINNED_SECONDS
 
     def rest(self) -> None:
         """Have nothing to do: the node is not active."""

@@ -55,8 +55,9 @@ class DrainFacts:
     drained_lsn: str | None = None
     kept_bytes: int | None = None
     changes: int = 0
-    is_pinned: bool = False
-    """The server keeps log that was read already; the next drain reads it again."""
+    restart_lsn: str | None = None
+    read_again_bytes: int = 0
+    """Log between the slot's start and what is stored: every drain goes through it again."""
 
 
 @dataclass(slots=True)
@@ -160,7 +161,7 @@ class Drainer:
         if wanted != self._seen_lsn:
             if upto is None and self._may_log_snapshot and (slot.kept_bytes or 0) > _KEPT_BYTES:
                 await self.source.log_snapshot(application)
-                wanted = await self.source.read_flush_lsn(application)
+                wanted = await self.source.take_barrier(application)  # this drain reads what was just noted
             chunk_bytes = self.chunk_bytes
             while await self.source.distance(application, wanted, position) > 0:
                 end = await self.source.bound_chunk(application, wanted, position, slot.restart_lsn, chunk_bytes)
@@ -176,7 +177,8 @@ class Drainer:
             self._seen_lsn = wanted
             slot = await self.source.find_slot(application) or slot
         self.facts.drained_lsn, self.facts.kept_bytes = position, slot.kept_bytes
-        self.facts.is_pinned = (slot.kept_bytes or 0) > _KEPT_BYTES
+        self.facts.restart_lsn = slot.restart_lsn
+        self.facts.read_again_bytes = await self.source.distance(application, position, slot.restart_lsn or position)
         return capture
 
     async def advance(self, application: Session, lsn: str) -> None:

@@ -76,7 +76,7 @@ class CaptureService:
             while True:
                 begun = self._clock.monotonic()
                 await self._tick(capture)
-                rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.drainer.facts.is_pinned else 0.0
+                rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.is_pinned else 0.0
                 usual = pause if self._node.is_active else min(pause, _INACTIVE_SECONDS)
                 await asyncio.sleep(max(usual, min(rest, _LONGEST_REST_SECONDS)))
         finally:
