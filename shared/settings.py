@@ -100,10 +100,13 @@ class NodeSettings(Section):
         return 1 if self.mode is Mode.PRIMARY else 2
 
 
+_LISTEN = "Address and port, as host:port; 0.0.0.0 or [::] is all addresses of the machine."
+
+
 class ListenSettings(Section):
     """What both services say about how they listen."""
 
-    listen: Address
+    listen: Address = Field(description=_LISTEN)
     tls_certificate: Path | None = Field(None, description="PEM file with the certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     allow_plaintext: bool = Field(False, description="Listen beyond loopback without TLS.")
@@ -145,7 +148,7 @@ class ListenSettings(Section):
 class AgentSettings(ListenSettings):
     """[agent]: the service that owns the node."""
 
-    listen: Address = "127.0.0.1:8440"
+    listen: Address = Field("127.0.0.1:8440", description=_LISTEN)
     socket: Path | None = Field(
         None, description="Unix socket for this node's own commands; default <state_dir>/agent.sock."
     )
@@ -173,9 +176,11 @@ class CaptureSettings(Section):
 class ControllerSettings(ListenSettings):
     """[controller]: the service that follows the other node."""
 
-    listen: Address = "127.0.0.1:8441"
+    listen: Address = Field("127.0.0.1:8441", description=_LISTEN)
     heartbeat_seconds: float = Field(5.0, gt=0, le=300, description="How often the peers' heartbeats are read.")
-    heartbeat_timeout_seconds: float = Field(3.0, gt=0, le=60)
+    heartbeat_timeout_seconds: float = Field(
+        3.0, gt=0, le=60, description="How long an answer to a heartbeat is waited for."
+    )
     parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
     lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
 
@@ -183,29 +188,33 @@ class ControllerSettings(ListenSettings):
 class PostgresSettings(Section):
     """[postgres]: the PostgreSQL server that holds the components and Warmstandby's own database."""
 
-    dsn: Dsn = Field(description="postgresql://role@host:port/warmstandby: this node's own database.")
-    apply_dsn: Dsn = Field(description="The same server as role warmstandby_apply: applies, seeds and swaps.")
+    dsn: Dsn = Field(
+        description="This node's own database, as postgresql://warmstandby:password@host:port/warmstandby."
+    )
+    apply_dsn: Dsn = Field(description="The same database as role warmstandby_apply, which applies, seeds and swaps.")
     bin_dir: Path | None = Field(None, description="Folder of pg_dump and pg_restore; PATH by default.")
-    connect_timeout_seconds: float = Field(5.0, gt=0)
+    connect_timeout_seconds: float = Field(5.0, gt=0, description="How long the server may take to answer.")
 
 
 class ComponentSettings(Section):
     """[[components]]: one replicated database."""
 
-    name: Name
-    database: str = Field(min_length=1, max_length=63)
+    name: Name = Field(description="The component's name; equal on both nodes.")
+    database: str = Field(min_length=1, max_length=63, description="The database of that component on this node.")
 
 
 class PeerSettings(Section):
     """[[peers]]: another node of the pair."""
 
-    node_id: Name
-    mode: Mode
-    site: Name = "main"
-    agent_url: Url
-    controller_url: Url
+    node_id: Name = Field(description="[node] id of that node.")
+    mode: Mode = Field(description="[node] mode of that node.")
+    site: Name = Field("main", description="[node] site of that node.")
+    agent_url: Url = Field(description="Where its agent is, as https://host:8440 or http://host:8440.")
+    controller_url: Url = Field(description="Where its controller is, as https://host:8441 or http://host:8441.")
     key: Key = Field(description="The peer's own key: who calls with it is this peer.")
-    promotion: Promotion = Promotion.AUTOMATIC
+    promotion: Promotion = Field(
+        Promotion.AUTOMATIC, description="Whether it may promote itself; no node does so in this release."
+    )
 
 
 class TlsSettings(Section):
@@ -219,8 +228,8 @@ class TlsSettings(Section):
 class LogSettings(Section):
     """[log]: what the services write to standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lines below it are left out.")
+    format: Literal["text", "json"] = Field("text", description="Lines for people, or one JSON object for each.")
 
 
 class Settings(Section):

@@ -56,7 +56,7 @@ def describe_status(status: Json) -> Iterator[str]:
         yield f"sync {status['sync_in_progress']['id']} runs: {describe_progress(status['sync_in_progress'])}"
     elif status["last_sync"] is not None:
         last = status["last_sync"]
-        why = f": {last['failure']['detail']}" if last["failure"] else ""
+        why = f": {last['failure']['detail'].splitlines()[0]}" if last["failure"] else ""
         yield f"last sync {last['id']} {last['result']} at {last['ended_at']}{why}"
     if status["next_sync_at"] is not None:
         yield f"next sync at {status['next_sync_at']}"

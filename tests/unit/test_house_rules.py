@@ -92,7 +92,7 @@ def test_no_file_names_a_machine_or_leaves_work_undone() -> None:
 def test_pins_have_hashes_and_name_no_index() -> None:
     """What is installed is what was tested, from wherever the machine gets its packages."""
     files = sorted((TREE / "requirements").glob("*.txt"))
-    assert len(files) == 7
+    assert len(files) == 8
     for path in files:
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         assert all(re.match(r"[\w.-]+==\S+ |    --hash=sha256:[0-9a-f]{64}", line) for line in lines), path.name

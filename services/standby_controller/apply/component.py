@@ -21,6 +21,7 @@ from services.standby_controller.apply.staging import stage_delta
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from shared.errors import (
+    CaptureNotReady,
     CursorMoved,
     CursorTrimmed,
     CursorUnknown,
@@ -43,6 +44,8 @@ _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql"
 _ATTEMPTS: Final = 5
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
 _REWRITTEN: Final = frozenset({TableRewritten.code})
+_CAPTURE_PATIENCE_SECONDS: Final = 60.0
+_CAPTURE_PAUSE_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -199,7 +202,7 @@ class _ComponentSync:
             since=None if cursor is None else cursor.point,
             whole=whole,
         )
-        manifest = await self._client.open_export(self._component.name, request)
+        manifest = await self._open(request)
         self._progress.begin(
             kind,
             tables_total=len(manifest.tables),
@@ -210,6 +213,21 @@ class _ComponentSync:
         finally:
             with contextlib.suppress(PeerError):
                 await self._client.close_export(manifest.export_id)
+
+    async def _open(self, request: OpenExport) -> Manifest:
+        """Open an export; a node that is only making its capture, as a new one does, is waited for a while."""
+        clock = asyncio.get_running_loop().time
+        deadline, told = clock() + _CAPTURE_PATIENCE_SECONDS, ""
+        while True:
+            try:
+                return await self._client.open_export(self._component.name, request)
+            except PeerRefusal as refusal:
+                if refusal.peer_code != CaptureNotReady.code or clock() > deadline:
+                    raise
+                if refusal.detail != told:
+                    told = refusal.detail
+                    _log.info("capture is waited for", extra={"component": self._component.name, "detail": told})
+            await asyncio.sleep(_CAPTURE_PAUSE_SECONDS)
 
     @asynccontextmanager
     async def _target(self, database: str) -> AsyncIterator[Session]:

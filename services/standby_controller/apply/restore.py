@@ -26,6 +26,10 @@ _SYSTEM_RIGHTS: Final = re.compile(r"^\d+; \d+ \d+ ACL pg_catalog ")
 _SERVER_GONE: Final = re.compile(
     "server closed the connection|connection to server|no connection to the server|terminating connection"
 )
+_MISSING_HINT: Final = (
+    "Make on this node what the message names (a role, an extension, a right), as on the active node."
+)
+_SUPERUSER_HINT: Final = "Only superusers may make that: run `ALTER ROLE warmstandby_apply SUPERUSER;` on this node."
 _log = logging.getLogger(__name__)
 
 
@@ -127,10 +131,8 @@ class SchemaArchive:
             text = errors.decode(errors="replace")[-_ERROR_BYTES:].strip()
             if _SERVER_GONE.search(text):
                 raise DatabaseUnreachable(f"pg_restore: {text}")
-            raise SeedRefused(
-                f"pg_restore: {text}",
-                hint="Make on this node what the message names (a role, an extension, a right), as on the active node.",
-            )
+            hint = _SUPERUSER_HINT if "Must be superuser" in text else _MISSING_HINT
+            raise SeedRefused(f"pg_restore: {text.removeprefix('pg_restore: ')}", hint=hint)
         return output.decode(errors="surrogateescape")
 
 
