@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMANDS: Final = ("token", "status", "sync")
+COMMANDS: Final = ("token", "status", "sync", "uninstall")
 """Modules of this package; each has `add_command(commands)`."""

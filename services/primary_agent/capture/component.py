@@ -18,7 +18,7 @@ from services.primary_agent.capture.guard import (
     remove_guard,
 )
 from services.primary_agent.capture.layout import PublishedColumn, lay_out
-from services.primary_agent.capture.source import PUBLICATION, Refusal, Server, Source
+from services.primary_agent.capture.source import PUBLICATION, LeftOut, Server, Source
 from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
@@ -64,7 +64,7 @@ class ComponentCapture:
     """Held while an export is opened, the capture made, or the spool trimmed."""
     is_trim_wanted: bool = True
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
-    _refused: dict[int, Refusal] = field(default_factory=dict)
+    _refused: dict[int, LeftOut] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
     _is_given_up: bool = False
     _start: str | None = None
@@ -254,8 +254,8 @@ class ComponentCapture:
             return "replica identity FULL with a generated column cannot be published: it is copied by a seed only"
         if not table.key:
             return "no usable primary key or replica identity: it is copied by a seed only"
-        refusal = self._refused.get(table.oid)
-        return None if refusal is None else refusal.reason
+        left_out = self._refused.get(table.oid)
+        return None if left_out is None else left_out.reason
 
     async def _begin(self, application: Session, node: Session, server: Server) -> Capture:
         """Publication, slot, then a transaction id: in this order nothing between them is lost."""
@@ -316,7 +316,7 @@ class ComponentCapture:
         async with self.drainer.sessions() as (application, _):
             is_lent = await has_lent(application)
             is_wanted = is_lent or bool(await list_lost(application))
-        if not is_wanted and all(refusal.is_lasting for refusal in self._refused.values()):
+        if not is_wanted and all(left_out.is_lasting for left_out in self._refused.values()):
             return
         async with self.lock, self.source.session() as application, self.spool.session() as node:
             capture = await self.spool.find_capture(node)

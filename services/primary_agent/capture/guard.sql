@@ -137,7 +137,7 @@ BEGIN
         BEGIN
             INSERT INTO warmstandby.lent_identity (relid, identity)
             SELECT c.oid, c.relreplident FROM pg_class AS c WHERE c.oid = oids[place] AND c.relreplident <> 'f'
-                ON CONFLICT DO NOTHING;
+                ON CONFLICT (relid) DO UPDATE SET identity = excluded.identity;
             PERFORM warmstandby.run_quietly(format('ALTER TABLE %s REPLICA IDENTITY FULL', names[place]));
         EXCEPTION WHEN OTHERS THEN
             NULL;  -- the agent takes the table out at its next look

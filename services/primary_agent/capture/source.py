@@ -38,19 +38,19 @@ class NamedTable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class LeftOut:
     """Why a table is not in the publication; one that does not last is tried again soon."""
 
     reason: str
     is_lasting: bool = False
 
 
-_NOT_OWNED: Final = Refusal(
+_NOT_OWNED: Final = LeftOut(
     "our role is not a member of the table's owner, so its changes cannot be captured", is_lasting=True
 )
-_HELD: Final = Refusal("a statement of the application holds it, so it could not be taken into the capture yet")
-_BUSY: Final = Refusal("a migration holds the publication, so it could not be taken into the capture yet")
-_CHANGED: Final = Refusal("it was changed at the same moment")
+_HELD: Final = LeftOut("a statement of the application holds it, so it could not be taken into the capture yet")
+_BUSY: Final = LeftOut("a migration holds the publication, so it could not be taken into the capture yet")
+_CHANGED: Final = LeftOut("it was changed at the same moment")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,16 +147,16 @@ class Source:
         token: str | None = await session.fetchval(_QUERIES["identify_publication"], PUBLICATION)
         return token
 
-    async def publish(self, session: Session, tables: Sequence[NamedTable]) -> dict[int, Refusal]:
+    async def publish(self, session: Session, tables: Sequence[NamedTable]) -> dict[int, LeftOut]:
         """Add whole tables; return, by oid, why a table could not be added."""
-        refused: dict[int, Refusal] = {}
+        refused: dict[int, LeftOut] = {}
         for start in range(0, len(tables), _TABLES_AT_A_TIME):
             group = tables[start : start + _TABLES_AT_A_TIME]
             if await self._alter(session, "ADD", group) is not None:
                 for table in group:
-                    refusal = await self._alter(session, "ADD", [table])
-                    if refusal is not None:
-                        refused[table.oid] = refusal
+                    left_out = await self._alter(session, "ADD", [table])
+                    if left_out is not None:
+                        refused[table.oid] = left_out
         return refused
 
     async def unpublish(self, session: Session, tables: Iterable[NamedTable]) -> None:
@@ -164,7 +164,7 @@ class Source:
         for table in tables:
             await self._alter(session, "DROP", [table])
 
-    async def _alter(self, session: Session, verb: str, tables: Sequence[NamedTable]) -> Refusal | None:
+    async def _alter(self, session: Session, verb: str, tables: Sequence[NamedTable]) -> LeftOut | None:
         """Change the publication; several tables are held together, so for them no lock is waited for."""
         names = ", ".join("ONLY " + qualified(table.schema_name, table.name) for table in tables)
         try:
