@@ -87,9 +87,17 @@ def translated(what: str) -> Iterator[None]:
     except asyncpg.LockNotAvailableError as error:
         raise TableLocked(f"{what}: {error}") from error
     except _UNREACHABLE as error:
-        raise DatabaseUnreachable(f"{what}: {str(error) or type(error).__name__}") from error
+        first = _first_sign(error)
+        raise DatabaseUnreachable(f"{what}: {str(first) or type(first).__name__}") from error
     except asyncpg.PostgresError as error:
         raise PostgresError(f"{what}: {error}") from error
+
+
+def _first_sign(error: BaseException) -> BaseException:
+    """Return the error that told of the loss: what a lost session is asked afterwards fails too, and hides it."""
+    while isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 async def connect(

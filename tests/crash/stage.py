@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -20,6 +20,7 @@ import httpx
 
 from lab import processes
 from lab.cluster import Cluster
+from lab.node_toml import Document
 from lab.pair import Pair
 from lab.people import ApiError, Json
 from lab.service import Service
@@ -143,7 +144,7 @@ class Stage:
         """Kill a part while the agent reads the slot in the background."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
             while await asyncio.to_thread(self.source.psql, _DRAINING) == "":
-                await asyncio.sleep(0.02)
+                pass
         await asyncio.sleep(delay_seconds)
         await asyncio.to_thread(self.kill, part)
 
@@ -178,6 +179,15 @@ class Stage:
                     return True
                 await asyncio.sleep(0.1)
         return False
+
+    async def read_capture(self, state: str) -> Json:
+        """Return the capture as the active node tells of it, once it is in a state."""
+        async with asyncio.timeout(_PATIENCE_SECONDS), self.pair.primary.open_api() as api:
+            while True:
+                capture: Json | None = (await api.get("/v1/components"))["items"][0]["capture"]
+                if capture is not None and capture["state"] == state:
+                    return capture
+                await asyncio.sleep(0.1)
 
     async def recover(self) -> Json:
         """Sync once, with success, and see that both sides are equal and nothing is left of what came before."""
@@ -255,6 +265,21 @@ class Stage:
                 return self.source
             case Part.TARGET:
                 return self.target
+
+
+@contextmanager
+def open_stage(folder: Path, majors: tuple[int, int], *, rows: int, settings: Document) -> Iterator[Stage]:
+    """Make a pair that was not synced yet, for the time of a block; every sync is asked for."""
+    source, target = (
+        Cluster.create(folder / name, major=major) for name, major in zip(("source", "target"), majors, strict=True)
+    )
+    with source, target:
+        source.start()
+        target.start()
+        data = Generations(source, rows=rows)
+        with Pair.create(folder / "pair", source, target, databases=[NAME], settings=settings) as pair:
+            pair.start()
+            yield Stage(source, target, pair, data)
 
 
 def at_phase(phase: str, *, kind: str | None = None) -> Callable[[Json], bool]:

@@ -13,8 +13,6 @@ from tests.tier import rounds
 KILLS = [
     (Part.AGENT, "opening", 0.3),
     (Part.SOURCE, "opening", 0.3),
-    (Part.CONTROLLER, "copying", 0.3),
-    (Part.TARGET, "copying", 0.3),
     (Part.CONTROLLER, "applying", 0.3),
     (Part.TARGET, "applying", 0.3),
 ]

@@ -24,12 +24,18 @@ PAUSES = [
     ),
 ]
 CANCELS = [
-    ("schema", "seed"),
     ("copying", "seed"),
     ("indexes", "seed"),
-    ("copying", "delta"),
     ("applying", "delta"),
-    *rounds([], [("swapping", "seed"), ("opening", "delta"), *[("indexes", "seed"), ("swapping", "seed")] * 5]),
+    *rounds(
+        [],
+        [
+            ("schema", "seed"),
+            ("copying", "delta"),
+            ("opening", "delta"),
+            *[("copying", "seed"), ("indexes", "seed"), ("swapping", "seed")] * 5,
+        ],
+    ),
 ]
 
 

@@ -14,11 +14,11 @@ from tests.tier import rounds
 STOP_SECONDS = 15.0
 STOPS = [
     ("primary agent", "copying", "seed"),
-    ("secondary controller", "copying", "seed"),
     ("secondary controller", "indexes", "seed"),
     *rounds(
         [],
         [
+            ("secondary controller", "copying", "seed"),
             (name, phase, kind)
             for name in ("primary agent", "primary controller", "secondary agent", "secondary controller")
             for phase, kind in (("schema", "seed"), ("copying", "delta"), ("applying", "delta"), ("swapping", "seed"))
