@@ -18,10 +18,9 @@ STOPS = [
     *rounds(
         [],
         [
-            ("secondary controller", "copying", "seed"),
             (name, phase, kind)
             for name in ("primary agent", "primary controller", "secondary agent", "secondary controller")
-            for phase, kind in (("schema", "seed"), ("copying", "delta"), ("applying", "delta"), ("swapping", "seed"))
+            for phase, kind in (("schema", "seed"), ("copying", "seed"), ("applying", "delta"), ("swapping", "seed"))
         ],
     ),
 ]

@@ -76,7 +76,8 @@ async def test_the_log_kept_is_bounded_while_the_standby_is_away(stage: Stage) -
     bound = 3 * CHUNK + kept.rate * (4 * INTERVAL_SECONDS + server)
     print(
         f"{kept.written_bytes / MIB:.0f} MiB of log in {kept.seconds:.1f} s: "
-        f"kept at most {max(kept.kept) / MIB:.0f} MiB, bound {bound / MIB:.0f} MiB, {len(kept.steps())} steps of at most {max(kept.steps()) / MIB:.0f} MiB"
+        f"kept at most {max(kept.kept) / MIB:.0f} MiB, bound {bound / MIB:.0f} MiB, "
+        f"{len(kept.steps())} steps of at most {max(kept.steps()) / MIB:.0f} MiB"
     )
     assert kept.written_bytes >= WRITTEN
     assert max(kept.kept) < bound
