@@ -30,6 +30,9 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') AS owner_is_mi
 -- warmstandby: the agent, and the database of the node. It makes the replication slot.
 SELECT 'CREATE ROLE warmstandby' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warmstandby') \gexec
 ALTER ROLE warmstandby LOGIN REPLICATION CREATEDB;
+-- Each drain would leave a page about decoding in the server's log, day and night. (Errors come back to the agent, which
+-- logs them itself.)
+ALTER ROLE warmstandby SET log_min_messages = 'fatal';
 
 -- warmstandby_apply: applies, seeds and swaps on the standby; a promotion takes its LOGIN away.
 SELECT 'CREATE ROLE warmstandby_apply' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warmstandby_apply') \gexec

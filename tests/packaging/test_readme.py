@@ -271,8 +271,10 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
     never = {secret for server in servers for secret in secrets_of(load_settings(server.config))}
     never |= {server.password for server in servers} | {server.apply_password for server in servers}
     never.add(secondary.environment["WARMSTANDBY_TOKEN"])
+    assert "decoding" not in primary.cluster.log.read_text(encoding="utf-8"), "each drain writes to the server's log"
     everything = "\n".join([*(server.told() for server in servers), *processes.seen])
-    assert any("pg_dump" in line for line in processes.seen), "the process list was looked at too seldom"
+    programs = [line for line in processes.seen if "/pg_dump " in line or "/pg_restore " in line]
+    assert programs, "the process list was looked at too seldom"
     assert [secret[:4] for secret in never if secret in everything] == []
 
     for server in servers:
