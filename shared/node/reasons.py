@@ -41,7 +41,7 @@ SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.WAITS_FOR_DATABASES: "The node's databases must be seen before it may become a standby.",
         Reason.MODE_CONFLICT: "A peer has mode primary as well; set [node] mode = secondary on one of them.",
         Reason.FIRST_NODE: "The node has mode primary and every peer is new: it is the first active node.",
-        Reason.UNSEEDED: "The pair has an active node and this node was empty: it follows, starting with a full copy.",
+        Reason.UNSEEDED: "The node was empty when the pair had an active node: it follows, and began with a seed.",
         Reason.FOLLOWS: "The node follows the owner of the highest term.",
         Reason.STATE_LOST: "The node's record is lost while its databases hold data; remove them to have it seeded.",
         Reason.START_UNKNOWN: "The node was active; PostgreSQL must answer to tell a restart of the agent from a boot.",
