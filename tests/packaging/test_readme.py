@@ -91,29 +91,33 @@ class Server:
         self.environment = dict(pair for pair in pairs)
         return text
 
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """End what the blocks started, and wait for it."""
-        for group in self.groups:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(group, number)
-        deadline = time.monotonic() + 20
-        while any(is_alive(group) for group in self.groups):
-            assert time.monotonic() < deadline, self.told()
-            time.sleep(0.05)
-
     def told(self) -> str:
         """Return all that commands and services wrote, and what PostgreSQL logged."""
         return (self.folder / "output").read_text(encoding="utf-8") + self.cluster.log.read_text(encoding="utf-8")
 
 
-def is_alive(group: int) -> bool:
+def stop(*servers: Server, number: int = signal.SIGTERM) -> None:
+    """End what the blocks started on these servers, and wait for it."""
+    groups = {group for server in servers for group in server.groups}
+    for group in groups:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(group, number)
+    deadline = time.monotonic() + 30
+    while groups & living_groups():
+        assert time.monotonic() < deadline, "\n".join(server.told() for server in servers)
+        time.sleep(0.1)
+
+
+def living_groups() -> set[int]:
+    """Return the groups of all processes that are not only waiting to be forgotten."""
+    found = set()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                state, _, its_group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
-                if int(its_group) == group and state != "Z":
-                    return True
-    return False
+                state, _, group = (entry / "stat").read_text().rpartition(")")[2].split()[:3]
+                if state != "Z":
+                    found.add(int(group))
+    return found
 
 
 def blocks() -> Iterator[tuple[str, str]]:
@@ -140,8 +144,8 @@ def servers() -> Iterator[tuple[Server, Server]]:
             made[-1].prepare()
         yield made[0], made[1]
     finally:
+        stop(*made, number=signal.SIGKILL)
         for server in made:
-            server.stop(signal.SIGKILL)
             server.cluster.remove()
             for port in server.ports:
                 ports.release_port(port)
@@ -277,8 +281,7 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
     assert programs, "the process list was looked at too seldom"
     assert [secret[:4] for secret in never if secret in everything] == []
 
-    for server in servers:
-        server.stop()
+    stop(*servers)
     for server in servers:
         server.run(removal)
         assert server.cluster.psql("SELECT count(*) FROM pg_replication_slots") == "0"
