@@ -27,16 +27,17 @@ SELECT NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'owner') AS owner_is_mi
     DO $$ BEGIN RAISE 'the owner of the application''s database is a superuser'; END $$;
 \endif
 
--- warmstandby: the agent, and the database of the node. It makes the replication slot.
+-- warmstandby: the agent, and the database of the node. It makes the replication slot. Like the other role it must see
+-- whole tables, also those that hide rows from their own owner (FORCE ROW LEVEL SECURITY).
 SELECT 'CREATE ROLE warmstandby' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warmstandby') \gexec
-ALTER ROLE warmstandby LOGIN REPLICATION CREATEDB;
+ALTER ROLE warmstandby LOGIN REPLICATION CREATEDB BYPASSRLS;
 -- Each drain would leave a page about decoding in the server's log, day and night. (Errors come back to the agent, which
 -- logs them itself.)
 ALTER ROLE warmstandby SET log_min_messages = 'fatal';
 
 -- warmstandby_apply: applies, seeds and swaps on the standby; a promotion takes its LOGIN away.
 SELECT 'CREATE ROLE warmstandby_apply' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warmstandby_apply') \gexec
-ALTER ROLE warmstandby_apply LOGIN REPLICATION CREATEDB;
+ALTER ROLE warmstandby_apply LOGIN REPLICATION CREATEDB BYPASSRLS;
 GRANT warmstandby TO warmstandby_apply;
 
 -- (a password is not to be seen in the server's log either)

@@ -221,4 +221,22 @@ IDENTITIES: Final = (
     ),
 )
 
-CASES: Final[tuple[Case, ...]] = (*GENERATED, *COLUMNS, *IDENTITIES)
+TYPED: Final = (
+    Case(
+        name="typed tables",
+        setup="""
+            CREATE TYPE shape AS (id int, v text); CREATE TABLE typed OF shape (PRIMARY KEY (id));
+            CREATE TABLE holder (k typed PRIMARY KEY, past typed[], n int);
+            INSERT INTO typed SELECT n, 'v' FROM generate_series(1, 6) AS n;
+            INSERT INTO holder SELECT t, ARRAY[t, NULL], id FROM typed AS t;""",
+        rounds=(
+            "UPDATE typed SET v = 'x' WHERE id = 1; UPDATE holder SET n = 0 WHERE n = 1;",
+            """UPDATE typed SET id = -id WHERE id < 3; DELETE FROM typed WHERE id = 5;
+               UPDATE holder SET k = ROW(n, 'a, "b"')::typed WHERE n < 3; DELETE FROM holder WHERE n = 5;""",
+            "TRUNCATE typed; UPDATE holder SET past = '{}';",
+        ),
+        single=("typed tables.typed", "typed tables.holder"),
+    ),
+)
+
+CASES: Final[tuple[Case, ...]] = (*GENERATED, *COLUMNS, *IDENTITIES, *TYPED)

@@ -127,7 +127,7 @@ line" = 9 WHERE "a.b" = 'k1'; UPDATE "'; DROP TABLE x; --" SET "{0} {name} %s %%
            CREATE TABLE "warmstandby" (cursor int PRIMARY KEY, guard text);
             INSERT INTO "user" SELECT n, 'u' FROM generate_series(1, 6) AS n;
             INSERT INTO "warmstandby" SELECT n, 'u' FROM generate_series(1, 6) AS n;
-            CREATE PUBLICATION "their own" FOR TABLE "user", "warmstandby";""",
+            CREATE PUBLICATION "their own" FOR TABLE "user";""",
         rounds=(
             """UPDATE "user" SET "current_user" = 'x' WHERE "user" = 1;
                UPDATE warmstandby SET guard = 'x' WHERE cursor = 1;""",
@@ -148,6 +148,25 @@ line" = 9 WHERE "a.b" = 'k1'; UPDATE "'; DROP TABLE x; --" SET "{0} {name} %s %%
             """UPDATE a."b.c" SET id = -id; DELETE FROM "a.b".c WHERE id = 1;""",
             """TRUNCATE "a.b".c; DELETE FROM a."b.c" WHERE id = -6;""",
         ),
+    ),
+)
+
+SECURED: Final = (
+    Case(
+        name="row security",
+        setup="""
+            CREATE TABLE note (id int PRIMARY KEY, v text);
+            INSERT INTO note SELECT n, 'v' FROM generate_series(1, 6) AS n;
+            INSERT INTO note VALUES (100, 'hidden'); CREATE POLICY shown ON note USING (v <> 'hidden');
+            ALTER TABLE note ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;""",
+        rounds=(
+            "UPDATE note SET v = 'x' WHERE id = 1;",
+            """ALTER TABLE note NO FORCE ROW LEVEL SECURITY; UPDATE note SET id = -id WHERE id IN (2, 100);
+               INSERT INTO note VALUES (101, 'hidden'); DELETE FROM note WHERE id = 3;
+               ALTER TABLE note FORCE ROW LEVEL SECURITY;""",
+            "TRUNCATE note; INSERT INTO note VALUES (1, 'again');",
+        ),
+        single=("row security.note",),
     ),
 )
 
@@ -245,4 +264,4 @@ SEQUENCES: Final = (
     ),
 )
 
-CASES: Final[tuple[Case, ...]] = (*FAMILIES, *NAMED, *FIRING, *SEQUENCES)
+CASES: Final[tuple[Case, ...]] = (*FAMILIES, *NAMED, *SECURED, *FIRING, *SEQUENCES)

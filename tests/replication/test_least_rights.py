@@ -18,6 +18,7 @@ from tests.tier import rounds
 
 OWNER = "shop owner"
 OURS = ("warmstandby", "warmstandby_apply")
+LARGE = "SELECT lo_from_bytea(4711, 'large');"
 CASES = (*structures.CASES, *surroundings.CASES, key_types.COMPOSITE)
 
 pytestmark = pytest.mark.timeout(240)
@@ -46,7 +47,7 @@ def ordinary(
     source, target = (new_cluster(major) for major in request.param)
     for cluster in (source, target):
         cluster.psql(f'CREATE ROLE "{OWNER}" LOGIN')
-    played = Played(Database.create(source, "shop", options=f'OWNER "{OWNER}"'), CASES, user=OWNER)
+    played = Played(Database.create(source, "shop", options=f'OWNER "{OWNER}"'), CASES, user=OWNER, preparation=LARGE)
     played.prepare()
     folder = tmp_path_factory.mktemp("pair")
     with Pair.create(folder, source, target, databases=["shop"], rights=Rights.DOCUMENTED) as pair:
@@ -77,5 +78,6 @@ def test_no_superuser_is_needed(ordinary: Ordinary) -> None:
     target = Database(pair.secondary.cluster, "shop")
     owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relnamespace = 'partitions'::regnamespace"
     assert target.psql(owners) == OWNER
+    assert target.psql("SELECT convert_from(lo_get(4711), 'UTF8')") == "large"
     assert target.psql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()") == OWNER
     assert target.psql("SELECT datname FROM pg_database WHERE datname LIKE 'ws\\_%'") == ""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -29,8 +31,30 @@ CASES = (
     encodings.SQL_ASCII,
 )
 UTF8 = 'odd "name" ü'
-LATIN1 = "latin"
+LATIN1 = "Bytes"  # its slot must not be that of the other one
 SQL_ASCII = "bytes"
+
+# what changes how a value reads and is read, for all sessions that do not say how they want it
+SETTINGS = "".join(
+    f"""ALTER DATABASE "{UTF8.replace('"', '""')}" SET {setting};\n"""
+    for setting in (
+        "DateStyle TO 'SQL, DMY'",
+        "IntervalStyle TO sql_standard",
+        "TimeZone TO 'Asia/Kathmandu'",
+        "bytea_output TO escape",
+        "extra_float_digits TO -10",
+        "search_path TO nowhere",
+        "default_transaction_isolation TO serializable",
+        "quote_all_identifiers TO on",
+    )
+)
+
+# of a dump: our publication and guard, comments that tell oids, the random key of \\restrict
+OURS_OR_NOTHING = re.compile(
+    r"^ALTER PUBLICATION warmstandby .*$|^CREATE PUBLICATION warmstandby [^;]*;$"
+    r"|^(CREATE|ALTER) EVENT TRIGGER warmstandby_guard\w* [^;]*;$|^--.*$|^\\.*$",
+    re.MULTILINE,
+)
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -69,7 +93,7 @@ def stage(
 
     try:
         databases = {
-            UTF8: Played(database(UTF8, "UTF8"), in_utf8, preparation=key_types.MADE),
+            UTF8: Played(database(UTF8, "UTF8"), in_utf8, preparation=key_types.MADE + SETTINGS),
             LATIN1: Played(database(LATIN1, "LATIN1"), [encodings.LATIN1]),
             # what is no text in any encoding cannot be sent as text: the servers hash it themselves
             SQL_ASCII: Played(database(SQL_ASCII, "SQL_ASCII"), [encodings.SQL_ASCII], method=CompareMethod.ROW_HASHES),
@@ -164,6 +188,26 @@ def test_a_seed_carries_what_deltas_leave_behind(stage: Stage) -> None:
         answer = stage.databases[UTF8].source.psql(query)
         assert answer
         assert stage.target_of(UTF8).psql(query) == answer
+
+
+def test_definitions_are_the_same(stage: Stage) -> None:
+    """As pg_dump writes them: constraints, indexes, triggers, rules, policies, rights, comments, publications."""
+    for name, played in stage.databases.items():
+        source, target = (definitions(each) for each in (played.source, stage.target_of(name)))
+        assert len(source) > 10
+        difference = difflib.unified_diff(source, target, "source", "target", n=0, lineterm="")
+        assert "\n".join(difference) == ""
+
+
+def definitions(database: Database) -> list[str]:
+    """Dump the definitions of a database without ours."""
+    done = subprocess.run(
+        [database.cluster.bin_dir / "pg_dump", "--schema-only", "--exclude-schema=warmstandby", database.dsn],
+        capture_output=True,
+        check=True,
+    )
+    text = OURS_OR_NOTHING.sub("", done.stdout.decode("utf-8", errors="replace"))
+    return [line for line in text.splitlines() if line]
 
 
 def content(found: TableComparison | SequenceComparison) -> object:

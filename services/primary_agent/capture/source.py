@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ MINIMUM_VERSION: Final = 150000
 _QUERIES: Final = load_queries("services.primary_agent.capture", "source.sql")
 _GUARD: Final = load_queries("services.primary_agent.capture", "guard.sql")
 _TABLES_AT_A_TIME: Final = 200
+_LONGEST_IN_SLOT: Final = 51
 
 
 class NamedTable(Protocol):
@@ -83,8 +85,11 @@ class Server:
 
 
 def name_slot(component: str) -> str:
-    """Return the slot's name: lower case, as PostgreSQL wants it."""
-    return "warmstandby_" + "".join(letter if letter.isalnum() else "_" for letter in component.lower())[:51]
+    """Return the slot's name: lower case, as PostgreSQL wants it, and unlike any other component's."""
+    plain = component.lower().replace("-", "_")
+    if plain == component and len(plain) <= _LONGEST_IN_SLOT:
+        return f"warmstandby_{plain}"
+    return f"warmstandby_{plain[: _LONGEST_IN_SLOT - 9]}_{hashlib.sha256(component.encode()).hexdigest()[:8]}"
 
 
 class Source:
