@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.stage import NATIVE, OURS, TABLE, NativeRival, Stage
+from lab.people import Json
 from lab.service import plain_environment
 
 HOT_ROWS: Final = 10_000
@@ -101,7 +102,7 @@ CASES: Final = (
 )
 
 
-async def _seed(stage: Stage) -> dict[str, object]:
+async def _seed(stage: Stage) -> Json:
     stage.target.psql(f"DROP DATABASE IF EXISTS {OURS} WITH (FORCE)")
     return await stage.sync()
 

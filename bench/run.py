@@ -53,9 +53,8 @@ def summarise(rounds: list[Round]) -> dict[str, float]:
 
 def print_table(results: list[tuple[Case, list[Round]]], options: argparse.Namespace) -> None:
     """Print the table for people."""
-    print(
-        f"PostgreSQL {options.major}, {options.rows} rows, {options.rounds} rounds, {os.cpu_count()} processors; medians"
-    )
+    machine = f"{os.cpu_count()} processors"
+    print(f"PostgreSQL {options.major}, {options.rows} rows, {options.rounds} rounds, {machine}; medians")
     print(f"{'ours':<50} {'against':<30} {'ours s':>8} {'other s':>8} {'ratio':>7} {'wanted':>7}")
     for case, rounds in results:
         figures = summarise(rounds)

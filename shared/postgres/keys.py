@@ -1,4 +1,4 @@
-"""SQL that reads captured keys: the same text on the source (which rows changed) and on the target (which to delete)."""
+"""SQL that reads captured keys: one text for the source (which rows changed) and the target (which to delete)."""
 
 from __future__ import annotations
 

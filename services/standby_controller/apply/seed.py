@@ -86,7 +86,8 @@ class Seeder:
             with translated("finishing the full copy"):
                 await self._refresh_views(session)
                 await set_sequences(session, manifest)
-                await session.execute("ANALYZE")
+                for table in await list_tables(session, ""):
+                    await session.execute(_QUERIES["analyze"].format(table=table.sql_name))
                 await write_cursor(session, manifest, seed_id=self._shadow.seed_id, epoch=epoch)
         cursor = Cursor(
             point=manifest.point,

@@ -36,6 +36,10 @@ DROP DATABASE IF EXISTS {database} WITH (FORCE);
 -- Empty a table that an extension filled when it was made.
 DELETE FROM ONLY {table};
 
+-- name: analyze
+-- Let the planner know a table: a copy that takes over is as fast as the original from its first query.
+ANALYZE {table};
+
 -- name: refresh_view
 -- Fill a materialized view.
 REFRESH MATERIALIZED VIEW {view};

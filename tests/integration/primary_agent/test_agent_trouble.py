@@ -79,7 +79,12 @@ def test_trouble_with_postgresql_is_named_with_what_to_do_and_passes_by_itself(
     agent.start()
     for code, hint, breaks, mends in (
         ("wal_level_insufficient", "ALTER SYSTEM SET wal_level", [], ["ALTER SYSTEM SET wal_level = logical"]),
-        ("rights_missing", "docs/roles.sql", ["ALTER ROLE warmstandby NOSUPERUSER"], ["ALTER ROLE warmstandby SUPERUSER"]),
+        (
+            "rights_missing",
+            "docs/roles.sql",
+            ["ALTER ROLE warmstandby NOSUPERUSER"],
+            ["ALTER ROLE warmstandby SUPERUSER"],
+        ),
         ("database_login_refused", "role", ["ALTER ROLE warmstandby NOLOGIN"], []),
         (
             "database_missing",
