@@ -8,6 +8,7 @@ within seconds.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import MappingProxyType
@@ -68,6 +69,7 @@ _UNREACHABLE = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what the driver says when the server ends a session under a statement
 )
 
 
@@ -138,13 +140,18 @@ async def open_session(
         await close(connection)
 
 
+def forget_lost_cancels(record: logging.LogRecord) -> bool:
+    """Drop the driver's line about a request to cancel that was given up: the session itself is closed then."""
+    return "unexpected connection_lost() call" not in record.getMessage()
+
+
 async def close(connection: Session) -> None:
     """Close a session, politely where it is idle, by force where it is busy or does not answer."""
     try:
         if connection.is_closed():
             return
         await connection.close(timeout=2)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         connection.terminate()
     except BaseException:
         connection.terminate()

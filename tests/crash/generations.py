@@ -58,6 +58,7 @@ _AWAY: Final = (
     OSError,
     TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
@@ -155,7 +156,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def reading(dsn: str, *, pause_seconds: float = 0.03) -> AsyncIterator[Reader]:
+async def reading(dsn: str, *, pause_seconds: float = 0.1) -> AsyncIterator[Reader]:
     """Read again and again beside a block."""
     reader = Reader(dsn)
 

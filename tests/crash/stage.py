@@ -26,7 +26,7 @@ from lab.people import ApiError, Json
 from lab.service import Service
 from tests.crash.generations import NAME, Generations, fingerprint, reading
 
-_POLL_SECONDS: Final = 0.01
+_POLL_SECONDS: Final = 0.02
 _PATIENCE_SECONDS: Final = 30.0
 _UNEXPECTED: Final = re.compile(
     r"Traceback|unexpected error|sync hit a bug|service broken|never retrieved|never awaited|unhandled|socket\.send\(\)"
@@ -221,9 +221,11 @@ class Stage:
             self._log_ends[service.log] = len(service.log.read_text(errors="replace"))
 
     @property
-    def is_copied(self) -> bool:
-        """Is there a copy?"""
-        return bool(self.target.psql(f"SELECT 1 FROM pg_database WHERE datname = '{NAME}'"))
+    def is_in_step(self) -> bool:
+        """Is there a copy, of the present generation?"""
+        if not self.target.psql(f"SELECT 1 FROM pg_database WHERE datname = '{NAME}'"):
+            return False
+        return self.target.psql("SELECT max(generation) FROM ledger", NAME) == str(self.data.now)
 
     def leftover_databases(self) -> list[str]:
         """Return shadow and replaced databases of the standby."""
@@ -312,7 +314,7 @@ async def asking(stage: Stage) -> AsyncIterator[list[Answer]]:
                         continue
                     code = response.json().get("code") if response.is_error else None
                     answers.append(Answer(path, response.status_code, code, "Retry-After" in response.headers))
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(0.15)
 
     task = asyncio.create_task(ask_on())
     try:
