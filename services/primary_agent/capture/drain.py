@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Final
 
 import asyncpg
@@ -28,7 +27,9 @@ _SPOOL: Final = load_queries("services.primary_agent.capture", "spool.sql")
 _STAGE: Final = "drain_stage"
 _ATTEMPTS: Final = 10
 _ATTEMPT_SECONDS: Final = 0.3
-_IDLE_BYTES: Final = 16 * 2**20
+_EMPTY_COPY_BYTES: Final = 21
+"""Head and end of a binary COPY without a row."""
+_IDLE_BYTES: Final = 2**20
 """Log of others is read again up to this much rather than recorded as read."""
 _KEPT_BYTES: Final = 16 * 2**20
 """From this much kept log on, the server is asked to let the slot's start move up."""
@@ -156,7 +157,7 @@ class Drainer:
         if ahead < 0:
             await self.advance(application, capture.drained_lsn)
         wanted = upto or await self.source.read_flush_lsn(application)
-        position = capture.drained_lsn
+        position = wanted if wanted == self._seen_lsn else capture.drained_lsn
         self.facts.changes = 0
         if wanted != self._seen_lsn:
             if upto is None and self._may_log_snapshot and (slot.kept_bytes or 0) > _KEPT_BYTES:
@@ -198,21 +199,36 @@ class Drainer:
             publication=quote_literal(f'"{PUBLICATION}"'),
             reference=int(reference),
         )
+        before = self.facts.changes
+        # Decoded text comes as the database has it: no byte is changed, or refused, on the way to another encoding.
+        await application.execute("SET client_encoding = 'SQL_ASCII'")
+        await pipe_copy(
+            lambda sink: application.copy_from_query(query, output=sink, format="binary"),
+            lambda chunks: self._store(node, capture, end, known, chunks),
+        )
+        await application.execute("SET client_encoding = 'UTF8'")
+        return self.facts.changes > before
+
+    async def _store(
+        self,
+        node: Session,
+        capture: Capture,
+        end: str,
+        layouts: Mapping[int, KeyedLayout],
+        chunks: AsyncIterator[bytes],
+    ) -> None:
+        """Store decoded keys with the position in one commit; without any, not even the log of the server grows."""
+        first = await anext(chunks)
+        if len(first) <= _EMPTY_COPY_BYTES:
+            return
         async with node.transaction():
-            # Decoded text comes as the database has it: no byte is changed, or refused, on the way to another encoding.
-            await application.execute("SET client_encoding = 'SQL_ASCII'")
-            await pipe_copy(
-                lambda sink: application.copy_from_query(query, output=sink, format="binary"),
-                partial(_copy_in, node),
-            )
-            await application.execute("SET client_encoding = 'UTF8'")
-            await _mark_misread(node, known)
+            await copy_in(node, _STAGE, _chain(first, chunks), schema="pg_temp", form="binary")
+            await _mark_misread(node, layouts)
             count: int = await node.fetchval(_SPOOL["count_stage"])
             if count:
                 await node.execute(_SPOOL["store_keys"], capture.number)
                 await node.execute(_SPOOL["set_drained"], capture.number, end)
         self.facts.changes += count
-        return count > 0
 
 
 async def _mark_misread(node: Session, layouts: Mapping[int, KeyedLayout]) -> None:
@@ -230,8 +246,10 @@ async def _mark_misread(node: Session, layouts: Mapping[int, KeyedLayout]) -> No
         await node.execute(_SPOOL["mark_relations"], list(misread))
 
 
-async def _copy_in(node: Session, chunks: AsyncIterator[bytes]) -> None:
-    await copy_in(node, _STAGE, chunks, schema="pg_temp", form="binary")
+async def _chain(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 def _write_layouts(layouts: Sequence[KeyedLayout]) -> list[str]:
