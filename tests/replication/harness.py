@@ -60,8 +60,8 @@ class ActiveNode:
 class DirectClient:
     """The part of the node client that a sync uses, as calls; refusals arrive as they would over HTTP.
 
-    A test may step in: `after_open` sees each manifest while its snapshot is held, `before_rows` each table before its
-    rows are read. Both get the manifest, `before_rows` the table's number too.
+    A test may step in: `before_open`, `after_open` with each manifest while its snapshot is held, `before_rows` with
+    manifest and number of a table whose rows are asked for.
     """
 
     def __init__(self, exports: ExportService, caller: str) -> None:
@@ -69,6 +69,7 @@ class DirectClient:
         self.refusals: list[str] = []  # their codes
         self.surprises: list[Exception] = []  # what would have been answered with status 500
         self.confirms = True
+        self.before_open: Callable[[], Awaitable[None]] | None = None
         self.after_open: Callable[[Manifest], Awaitable[None]] | None = None
         self.before_rows: Callable[[Manifest, int], Awaitable[None]] | None = None
         self._exports = exports
@@ -76,6 +77,8 @@ class DirectClient:
 
     async def open_export(self, component: str, request: OpenExport) -> Manifest:
         """Open an export."""
+        if self.before_open is not None:
+            await self.before_open()
         with self._answering():
             manifest = await self._exports.open(component, request, self._caller)
         self.manifests.append(manifest)
