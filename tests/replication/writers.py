@@ -59,7 +59,7 @@ TRUNCATE_LOCK: Final = 4711
 
 _NAME: Final = "writer"
 _END_WRITERS: Final = f"""
-SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+SELECT count(pg_terminate_backend(pid, 10000)) FROM pg_stat_activity
  WHERE application_name = '{_NAME}' AND datname = current_database()
 """
 _LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.CannotConnectNowError)
@@ -99,8 +99,7 @@ class Application:
 
     async def _end_all(self) -> None:
         session = await asyncpg.connect(self.dsn, statement_cache_size=0)
-        while await session.fetchval(_END_WRITERS):
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await session.execute(_END_WRITERS)
         for row in await session.fetch("SELECT gid FROM pg_prepared_xacts WHERE starts_with(gid, 'writer-')"):
             await session.execute(f"ROLLBACK PREPARED '{row['gid']}'")
         await session.close()
