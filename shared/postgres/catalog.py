@@ -8,10 +8,9 @@ from typing import Final
 
 from shared.postgres.queries import load_queries, qualified
 from shared.postgres.sessions import Session
-from shared.replication.model import DatabaseProperties, DatabaseSetting, Grant, SequenceValue, TableName
+from shared.replication.model import DatabaseProperties, DatabaseSetting, Grant, TableName
 
 _QUERIES: Final = load_queries("shared.postgres", "catalog.sql")
-_SEQUENCES_AT_A_TIME: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +110,6 @@ async def read_object_tokens(session: Session) -> dict[str, str]:
     """Return tokens of functions, views, triggers, indexes and policies, by kind."""
     row = await session.fetchrow(_QUERIES["read_object_tokens"])
     return dict(row or {})
-
-
-async def list_sequences(session: Session) -> tuple[SequenceValue, ...]:
-    """Return every sequence with its position, as it is now (sequences know no snapshot)."""
-    rows = await session.fetch(_QUERIES["list_sequences"])
-    unused = [row for row in rows if row["last_value"] is None]
-    raw: dict[int, tuple[int, bool]] = {}
-    for start in range(0, len(unused), _SEQUENCES_AT_A_TIME):
-        parts = [
-            _QUERIES["read_unused_sequences"].format(
-                oid=row["oid"], sequence=qualified(row["schema_name"], row["name"])
-            )
-            for row in unused[start : start + _SEQUENCES_AT_A_TIME]
-        ]
-        for value in await session.fetch("\nUNION ALL\n".join(parts)):
-            raw[value["oid"]] = (value["last_value"], value["is_called"])
-    return tuple(
-        SequenceValue(
-            schema_name=row["schema_name"],
-            name=row["name"],
-            last_value=raw[row["oid"]][0] if row["oid"] in raw else row["last_value"],
-            is_called=raw[row["oid"]][1] if row["oid"] in raw else True,
-        )
-        for row in rows
-    )
 
 
 async def count_large_objects(session: Session) -> int:

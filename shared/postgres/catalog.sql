@@ -138,21 +138,6 @@ SELECT (SELECT md5(coalesce(string_agg(p.oid || ':' || p.xmin::text, ',' ORDER B
        (SELECT md5(coalesce(string_agg(p.oid || ':' || p.xmin::text, ',' ORDER BY p.oid), ''))
           FROM pg_policy AS p) AS policies;
 
--- name: list_sequences
--- Return every sequence with its position; a sequence never used yields no last value here.
-SELECT s.seqrelid AS oid, n.nspname::text AS schema_name, c.relname::text AS name,
-       pg_sequence_last_value(s.seqrelid) AS last_value
-  FROM pg_sequence AS s
-  JOIN pg_class AS c ON c.oid = s.seqrelid
-  JOIN pg_namespace AS n ON n.oid = c.relnamespace
- WHERE c.relpersistence <> 't' AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_'
-   AND has_sequence_privilege(s.seqrelid, 'SELECT, USAGE')
- ORDER BY n.nspname, c.relname;
-
--- name: read_unused_sequences
--- Return the raw position of one sequence (its name is put in; the parts are joined by UNION ALL).
-SELECT {oid}::oid AS oid, last_value, is_called FROM {sequence}
-
 -- name: count_large_objects
 -- Return how many large objects there are.
 SELECT count(*) FROM pg_largeobject_metadata;

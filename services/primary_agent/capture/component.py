@@ -26,6 +26,7 @@ from shared.errors.groups import first_of
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
 from shared.postgres.application import install_application_schema, set_application_guard
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
+from shared.postgres.sequences import SequenceReader
 from shared.postgres.sessions import Session
 from shared.settings import ComponentSettings, Settings
 
@@ -64,6 +65,7 @@ class ComponentCapture:
     """Held while an export is opened, the capture made, or the spool trimmed."""
     is_trim_wanted: bool = True
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
+    sequences: SequenceReader = field(default_factory=SequenceReader)
     _refused: dict[int, LeftOut] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
     _is_given_up: bool = False

@@ -28,7 +28,6 @@ from shared.postgres.catalog import (
     list_columns,
     list_key_operators,
     list_populated_views,
-    list_sequences,
     list_tables,
     read_object_tokens,
     read_shape_tokens,
@@ -126,6 +125,8 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             await component.spool.begin_seeding(node, capture, caller, point.seq)
         else:
             await component.spool.see_subscriber(node, capture, caller)
+        async with component.drainer.sessions() as (application, _):
+            sequences = await component.sequences.read(application)
         return OpenedExport(
             capture=capture,
             snapshot_id=look.snapshot_id,
@@ -136,7 +137,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             since_snapshot=None if since is None else since.snapshot,
             lsn=lsn,
             tables=tables,
-            sequences=await list_sequences(leader),
+            sequences=sequences,
             populated_views=await list_populated_views(leader) if request.kind is SyncKind.SEED else (),
             database=await describe_database(leader),
             unkept=await _list_unkept(component, leader, look.tables),

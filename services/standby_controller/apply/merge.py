@@ -10,9 +10,9 @@ from services.standby_controller.apply.cursor import Cursor, hold_guard, move_cu
 from services.standby_controller.apply.staging import StagedTable
 from services.standby_controller.progress import Progress
 from shared.errors import Divergence
-from shared.postgres.catalog import list_sequences
 from shared.postgres.keys import write_key_match
 from shared.postgres.queries import load_queries, quote_identifier
+from shared.postgres.sequences import list_sequences
 from shared.postgres.sessions import Session
 from shared.replication.model import Manifest, SequenceValue, TableMode
 
