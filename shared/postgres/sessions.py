@@ -25,6 +25,7 @@ from shared.errors import (
     TableLocked,
     WarmstandbyError,
 )
+from shared.errors.groups import first_of
 
 if TYPE_CHECKING:
     Session = asyncpg.Connection[asyncpg.Record]
@@ -98,7 +99,8 @@ def translated(what: str) -> Iterator[None]:
 def _first_sign(error: BaseException) -> BaseException:
     """Return the error that told of the loss: what a lost session is asked afterwards fails too, and hides it."""
     while isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
-        error = error.__context__
+        before = error.__context__
+        error = first_of(before) if isinstance(before, BaseExceptionGroup) else before
     return error
 
 
