@@ -11,6 +11,7 @@ Amount = TypeVar("Amount")
 IS_FULL: Final = os.environ.get("WARMSTANDBY_TEST_TIER", "normal") == "all"
 MAJORS: Final = (15, 16, 17, 18) if IS_FULL else (15, 18)
 SEED: Final = int(os.environ.get("WARMSTANDBY_TEST_SEED") or random.SystemRandom().randrange(2**31))
+os.environ["WARMSTANDBY_TEST_SEED"] = str(SEED)  # the processes among which a run is divided have one chance
 
 
 def rounds(normal: Amount, full: Amount) -> Amount:

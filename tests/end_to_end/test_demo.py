@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -47,11 +48,10 @@ def wait_until_nothing_is_left(folder: Path) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Where a demo of the test puts its temporary files."""
-    place = tmp_path / "t"
-    place.mkdir()
-    return place
+def folder() -> Iterator[Path]:
+    """Where a demo of the test puts its temporary files: a short path, for the sockets in it."""
+    with tempfile.TemporaryDirectory(prefix="ws-demo-") as place:
+        yield Path(place)
 
 
 @pytest.fixture

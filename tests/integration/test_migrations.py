@@ -44,9 +44,7 @@ async def test_each_migration_runs_once(package: Path, target: Database) -> None
     for _ in range(2):
         assert await migrate(target.dsn, package=PACKAGE, schema="thing") == 2
     assert target.psql("SELECT string_agg(id || coalesce(name, ''), ',' ORDER BY id) FROM thing.stock") == "1,2two"
-    assert (
-        target.psql("SELECT string_agg(name, ',' ORDER BY version) FROM thing.migrations") == "start,more"
-    )
+    assert target.psql("SELECT string_agg(name, ',' ORDER BY version) FROM thing.migrations") == "start,more"
 
 
 async def test_two_services_may_start_at_once(package: Path, target: Database) -> None:

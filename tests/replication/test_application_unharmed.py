@@ -26,7 +26,7 @@ from tests.replication.captured import Captured, capture_of
 from tests.replication.ddl_of_all_kinds import OTHER_DDL, SURROUNDINGS
 from tests.replication.ddl_of_keys import KEYS
 from tests.replication.ddl_side_by_side import BESIDE_A_READER, MIGRATIONS
-from tests.tier import MAJORS
+from tests.tier import MAJORS, rounds
 
 HELD_AND_NOTHING_TO_LEND_BY = """
 DROP TABLE warmstandby.lent_identity;
@@ -46,7 +46,7 @@ class BothWays:
     agent: Captured
 
 
-@pytest.fixture(scope="module", params=MAJORS, ids=lambda major: f"pg{major}")
+@pytest.fixture(scope="module", params=rounds(MAJORS[-1:], MAJORS), ids=lambda major: f"pg{major}")
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """A cluster in which nobody waits for an autovacuum."""
     with Cluster.create(tmp_path_factory.mktemp("unharmed-"), major=request.param, settings=QUIET) as cluster:

@@ -22,7 +22,7 @@ from tests.replication.world import Place
 from tests.replication.writers import BROKEN_RULES, SCHEMA, TRUNCATE_LOCK, Application
 from tests.tier import rounds
 
-EXPORTS = rounds(100, 600)
+EXPORTS = rounds(60, 600)
 CRASHES = rounds(1, 6)
 
 

@@ -75,7 +75,7 @@ class Stage:
         return Database(self.pair.secondary.cluster, name)
 
 
-@pytest.fixture(scope="module", params=rounds([(15, 15), (18, 18)], PAIRS), ids=lambda pair: f"pg{pair[0]}-pg{pair[1]}")
+@pytest.fixture(scope="module", params=rounds([(15, 18)], PAIRS), ids=lambda pair: f"pg{pair[0]}-pg{pair[1]}")
 def stage(
     request: pytest.FixtureRequest,
     shared_cluster: Callable[[int, str], Cluster],
