@@ -54,7 +54,7 @@ async def test_the_log_kept_is_bounded_while_the_standby_is_away(stage: Stage) -
     async with watching(stage.source) as kept:
         await write(stage, WRITTEN, rate=RATE)
     server = 2 * SERVER_SECONDS if stage.source.major < 16 else 0.0
-    bound = 5 * CHUNK + kept.rate * (4 * INTERVAL_SECONDS + server)
+    bound = 3 * CHUNK + kept.rate * (4 * INTERVAL_SECONDS + server)
     print(
         f"{kept.written_bytes / MIB:.0f} MiB of log in {kept.seconds:.1f} s: "
         f"kept at most {max(kept.kept) / MIB:.0f} MiB, bound {bound / MIB:.0f} MiB, "
