@@ -220,13 +220,6 @@ class Workload:
             self._idle += 1
 
 
-async def run_workload(
-    dsn: str, *, writers: int = 2, rate_per_second: float | None, seed: int, stop: asyncio.Event
-) -> WorkloadReport:
-    """Run the sample application's writers until `stop` is set."""
-    return await Workload(dsn, writers=writers, rate_per_second=rate_per_second, seed=seed).run(stop)
-
-
 def choose_kinds(seed: int, writer: int, *, two_phase: bool) -> Iterator[Kind]:
     """Yield what a writer does, one after the other: every kind once, then by weight."""
     dice = random.Random(f"{seed}/{writer}")

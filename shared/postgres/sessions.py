@@ -98,7 +98,9 @@ def translated(what: str) -> Iterator[None]:
 
 def _first_sign(error: BaseException) -> BaseException:
     """Return the error that told of the loss: what a lost session is asked afterwards fails too, and hides it."""
-    while isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None:
+    seen: set[int] = set()  # an error that was taken out of a group has that group as its context: the chain is a ring
+    while isinstance(error, asyncpg.InterfaceError) and error.__context__ is not None and id(error) not in seen:
+        seen.add(id(error))
         before = error.__context__
         error = first_of(before) if isinstance(before, BaseExceptionGroup) else before
     return error

@@ -1,0 +1,13 @@
+#!/bin/sh
+# Says whether a folder in memory can hold the servers of a test run: lab/has_fast_room.sh FOLDER
+# Programs must run from there, and 8 GB be free in it and in the machine.
+set -eu
+wanted=8000000
+[ -w "$1" ] || exit 1
+[ "$(df -Pk "$1" | awk 'NR == 2 { print $4 }')" -ge "$wanted" ] || exit 1
+[ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge "$wanted" ] || exit 1
+program=$(mktemp "$1/warmstandby-XXXXXX")
+trap 'rm -f "$program"' EXIT
+printf '#!/bin/sh\n' >"$program"
+chmod +x "$program"
+"$program" 2>/dev/null
