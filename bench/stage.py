@@ -66,14 +66,18 @@ class Stage:
         return await self.pair.sync(timeout=1800)
 
     async def wait_drained(self) -> None:
-        """Wait until the background drain has read what is on disk now."""
-        wanted = self.on_source("SELECT pg_current_wal_flush_lsn()", OURS)
-        await _until(lambda: self._is_drained(wanted), "the drain")
+        """Wait until the background drain has read all there is, the log of its own storing included."""
+        async with self.pair.primary.open_api() as api:
+            for _ in range(2):
+                wanted = self.on_source("SELECT pg_current_wal_flush_lsn()", OURS)
+                deadline = time.monotonic() + 1800
+                while not self._is_at(wanted, (await api.get("/v1/components"))["items"][0]["position"]):
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("the drain did not end within 1800 s")
+                    await asyncio.sleep(0.1)
 
-    def _is_drained(self, wanted: str) -> bool:
-        """Look at what is recorded; up to 16 MB of others' log is read without being recorded."""
-        recorded = f"max(drained_lsn) + 16 * 1024 * 1024::numeric >= '{wanted}'"
-        return self.on_source(f"SELECT coalesce({recorded}, false) FROM agent.captures", "warmstandby") == "t"
+    def _is_at(self, wanted: str, position: str | None) -> bool:
+        return position is not None and self.on_source(f"SELECT '{position}'::pg_lsn >= '{wanted}'", OURS) == "t"
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from lab.service import Service
 from tests.crash.generations import NAME, Generations, fingerprint, reading
 
 _POLL_SECONDS: Final = 0.02
-_PATIENCE_SECONDS: Final = 30.0
+_PATIENCE_SECONDS: Final = 60.0
 _UNEXPECTED: Final = re.compile(
     r"Traceback|unexpected error|sync hit a bug|service broken|never retrieved|never awaited|unhandled|socket\.send\(\)"
 )
@@ -154,13 +154,17 @@ class Stage:
 
     async def read_end(self, sync_id: str) -> Json:
         """Wait for the end of a sync, as the history tells it."""
-        async with asyncio.timeout(_PATIENCE_SECONDS), self.pair.secondary.open_api() as api:
-            while True:
-                with contextlib.suppress(ApiError):
-                    sync = await api.read_sync(sync_id)
-                    if sync["result"] != "running":
-                        return sync
-                await asyncio.sleep(0.05)
+        sync: Json = {}
+        try:
+            async with asyncio.timeout(_PATIENCE_SECONDS), self.pair.secondary.open_api() as api:
+                while True:
+                    with contextlib.suppress(ApiError):
+                        sync = await api.read_sync(sync_id)
+                        if sync["result"] != "running":
+                            return sync
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise AssertionError(f"sync {sync_id} does not end: {sync}\n{self.pair.log_tail()}") from None
 
     async def cancel(self, sync_id: str) -> None:
         """Cancel a sync as a person does; one that has just ended refuses."""

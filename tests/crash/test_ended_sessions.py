@@ -21,7 +21,7 @@ async def test_services_outlive_sessions_that_are_ended(stage: Stage, chance: ra
     """The driver meets a session's end in many ways; each is a database that does not answer, and none is a bug."""
     pids = {service: service.pid for service in stage.pair.services}
     ended = []
-    deadline = time.monotonic() + rounds(6.0, 60.0)
+    deadline = time.monotonic() + rounds(6.0, 40.0)
 
     async def end_on() -> None:
         while time.monotonic() < deadline:

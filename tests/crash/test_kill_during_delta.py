@@ -16,7 +16,7 @@ KILLS = [
     (Part.CONTROLLER, "applying", 0.3),
     (Part.TARGET, "applying", 0.3),
 ]
-MORE_KILLS = [(part, phase, 0.6) for part in Part for phase in ("opening", "copying", "applying")] * 3
+MORE_KILLS = [(part, phase, 0.6) for part in Part for phase in ("opening", "copying", "applying")] * 2
 
 
 @pytest.mark.parametrize(("part", "phase", "longest_seconds"), rounds(KILLS, [*KILLS, *MORE_KILLS]))

@@ -33,7 +33,7 @@ CANCELS = [
             ("schema", "seed"),
             ("copying", "delta"),
             ("opening", "delta"),
-            *[("copying", "seed"), ("indexes", "seed"), ("swapping", "seed")] * 5,
+            *[("copying", "seed"), ("indexes", "seed"), ("swapping", "seed")] * 2,
         ],
     ),
 ]

@@ -22,8 +22,8 @@ from tests.replication.world import Place
 from tests.replication.writers import BROKEN_RULES, SCHEMA, TRUNCATE_LOCK, Application
 from tests.tier import rounds
 
-EXPORTS = rounds(60, 600)
-CRASHES = rounds(1, 6)
+EXPORTS = rounds(60, 300)
+CRASHES = rounds(1, 4)
 
 
 @dataclass(slots=True)

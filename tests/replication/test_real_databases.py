@@ -22,8 +22,8 @@ from tests.replication.changes import Kind, RandomChanges
 from tests.tier import rounds
 
 DATA = TREE.parent / "shared" / "data"
-ROUNDS = rounds(10, 40)
-CHANGES = rounds(15, 60)
+ROUNDS = rounds(10, 20)
+CHANGES = rounds(15, 40)
 
 # nothing of these changes, so nothing of these can differ; but people must be told
 KEYLESS = {

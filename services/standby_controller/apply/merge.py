@@ -7,6 +7,7 @@ from typing import Final
 import asyncpg
 
 from services.standby_controller.apply.cursor import Cursor, hold_guard, move_cursor
+from services.standby_controller.apply.indexes import build_again, lay_aside
 from services.standby_controller.apply.staging import StagedTable
 from services.standby_controller.progress import Progress
 from shared.errors import Divergence
@@ -17,6 +18,9 @@ from shared.postgres.sessions import Session
 from shared.replication.model import Manifest, SequenceValue, TableMode
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+BULK_ROWS: Final = 50_000
+_BULK_SHARE: Final = 0.25
+"""Share of a table's rows from which an index is built faster anew than entry by entry."""
 
 
 async def merge_delta(
@@ -40,10 +44,15 @@ async def merge_delta(
             await session.execute("SET LOCAL session_replication_role = replica")
             await hold_guard(session, database)
             await _switch_firing(session, staged, off=True)
+            laid_aside = [
+                await lay_aside(session, table.sql_name, table.plain_indexes) if is_bulk(table) else ()
+                for table in staged
+            ]
             for table in staged:
                 written[table.name] = await _delete(session, table)
-            for table in staged:
+            for table, indexes in zip(staged, laid_aside, strict=True):
                 written[table.name] += await _insert(session, table)
+                await build_again(session, indexes)
                 progress.finish_table(table.name, written[table.name])
             await _switch_firing(session, staged, off=False)
             await set_sequences(session, manifest)
@@ -69,12 +78,20 @@ async def set_sequences(session: Session, manifest: Manifest) -> None:
         )
 
 
+def is_bulk(table: StagedTable) -> bool:
+    """Say whether so many rows of a table change that its secondary indexes are better built anew."""
+    changed = max(table.rows, table.keys)
+    is_share = table.source.mode is TableMode.WHOLE or changed >= _BULK_SHARE * table.target.estimated_rows
+    return changed >= BULK_ROWS and is_share
+
+
 def may_merge(table: StagedTable) -> bool:
-    """Say whether MERGE may be used: the key is the only unique index, and no rule or identity forbids it."""
+    """Say whether MERGE is to be used: the key is the only unique index, and no rule, identity or bulk forbids it."""
     columns = table.source.columns
     identity_elsewhere = any(column.is_identity_always and column.name not in table.source.key for column in columns)
     has_settable = any(not column.is_identity_always for column in columns)
-    return not table.target.has_more_unique and not table.has_rules and not identity_elsewhere and has_settable
+    is_simple = not table.target.has_more_unique and not table.has_rules
+    return is_simple and not identity_elsewhere and has_settable and not is_bulk(table)
 
 
 async def _delete(session: Session, table: StagedTable) -> int:

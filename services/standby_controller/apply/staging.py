@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import asyncpg
 
+from services.standby_controller.apply.indexes import PlainIndex, list_plain_indexes
 from services.standby_controller.progress import Progress
 from shared.errors import SchemaChanged, TransferIncomplete
 from shared.node.client import NodeClient
@@ -35,6 +36,7 @@ class StagedTable:
     has_rules: bool
     always_firing: tuple[str, ...]
     replica_firing: tuple[str, ...]
+    plain_indexes: tuple[PlainIndex, ...]
     rows: int
     keys: int
 
@@ -80,6 +82,7 @@ async def stage_delta(
     traits = {row["oid"]: row for row in await session.fetch(_QUERIES["list_traits"], oids)}
     indexes = [table.key_index for table in wanted if table is not None and table.key_index is not None]
     operators = await list_key_operators(session, indexes)
+    plain_indexes = await list_plain_indexes(session, oids)
     staged: list[StagedTable] = []
     for source, target in zip(manifest.tables, wanted, strict=True):
         if target is None:
@@ -92,6 +95,7 @@ async def stage_delta(
             has_rules=trait["has_rules"],
             always_firing=tuple(trait["always_firing"]),
             replica_firing=tuple(trait["replica_firing"]),
+            plain_indexes=plain_indexes.get(target.oid, ()),
             rows=0,
             keys=0,
         )

@@ -1,0 +1,78 @@
+"""Most rows of a large table change between two syncs: indexes are laid aside and come back as they were."""
+
+from __future__ import annotations
+
+import asyncpg
+import pytest
+
+from services.standby_controller.apply.merge import BULK_ROWS
+from tests.replication.world import World
+
+ROWS = BULK_ROWS + 5_000
+SCHEMA = f"""
+CREATE TABLE large (id int PRIMARY KEY, v int, tags int[], note text, hidden text);
+CREATE TABLE busy (id int PRIMARY KEY, v int NOT NULL);
+CREATE INDEX "Large by ü" ON large (v DESC NULLS LAST) INCLUDE (note) WITH (fillfactor = 70);
+CREATE INDEX large_tags ON large USING gin (tags);
+CREATE INDEX large_tail ON large (note) WHERE v > 10;
+CREATE INDEX large_lower ON large (lower(note));
+CREATE UNIQUE INDEX large_hidden ON large (hidden);
+CREATE INDEX large_told ON large (v, id);
+COMMENT ON INDEX large_told IS 'why it is there';
+CREATE INDEX large_ordered ON large (note, v);
+ALTER TABLE large CLUSTER ON large_ordered;
+INSERT INTO large SELECT i, i % 100, ARRAY[i % 7, i % 11], 'note ' || i, 'h' || i FROM generate_series(1, {ROWS}) AS i;
+INSERT INTO busy SELECT i, i FROM generate_series(1, 10) AS i;
+"""
+INDEXES = """
+SELECT i.indexrelid::regclass, i.indisvalid, i.indisready, i.indisclustered, pg_get_indexdef(i.indexrelid),
+       obj_description(i.indexrelid, 'pg_class'), c.reloptions, pg_get_userbyid(c.relowner)
+  FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+ WHERE i.indrelid = 'large'::regclass ORDER BY c.relname
+"""
+FILES = """
+SELECT c.relname, c.relfilenode FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+ WHERE i.indrelid = 'large'::regclass
+"""
+CHANGES = {
+    "updated": "UPDATE large SET v = v + 1, note = note || '!'",
+    "deleted and inserted": f"DELETE FROM large WHERE id % 2 = 0;"
+    f" INSERT INTO large SELECT i + {ROWS}, 1, '{{1}}', 'new', 'n' || i FROM generate_series(1, {ROWS}) AS i",
+    "emptied and filled": "CREATE TEMP TABLE kept AS SELECT * FROM large; TRUNCATE large;"
+    " INSERT INTO large SELECT * FROM kept",
+}
+PLAIN = {"Large by ü", "large_tags"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_indexes_come_back_as_they_were(world: World, change: str) -> None:
+    """Those that their definition says completely are built anew; no other one is touched."""
+    before, files = world.place.copy_sql(INDEXES), _files(world)
+    world.sql(CHANGES[change])
+    world.sql("UPDATE busy SET v = v + 1")
+    await world.delta()
+    assert world.place.copy_sql(INDEXES) == before
+    assert {name for name, file in _files(world).items() if files[name] != file} == PLAIN
+
+
+async def test_a_reader_of_the_copy_is_not_waited_for(world: World) -> None:
+    """Somebody reads the table on the standby, and goes on to: then every index takes its entries one by one."""
+    files = _files(world)
+    look = "SELECT sum(v), max(note) FROM large"
+    reader: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(world.place.copy_dsn)
+    try:
+        async with reader.transaction(isolation="repeatable_read"):
+            before = await reader.fetchrow(look)
+            world.sql(CHANGES["updated"])
+            await world.delta()
+            assert await reader.fetchrow(look) == before
+        assert await reader.fetchrow(look) != before
+    finally:
+        await reader.close()
+    assert _files(world) == files
+
+
+def _files(world: World) -> dict[str, str]:
+    """Return the file of each index of the copy."""
+    rows = (line.rsplit("|", 1) for line in world.place.copy_sql(FILES).splitlines())
+    return dict(rows)
