@@ -3,26 +3,38 @@
 -- name: list_tables
 -- Return every table with rows of its own: token and shape tell rewrites from changed definitions.
 -- The shape names no index and no constraint by its oid: one that is built anew (REINDEX CONCURRENTLY) changes nothing.
+-- Both fold hashes of rows: text of every column of a large catalog would take twice the time.
 -- A table's key is its replica identity: the primary key, or the chosen index; under FULL the primary key, if any.
 WITH member AS (
     SELECT d.objid, coalesce(x.extconfig @> ARRAY[d.objid], false) AS is_configuration
       FROM pg_depend AS d
       JOIN pg_extension AS x ON x.oid = d.refobjid
      WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
+), identity AS (
+    SELECT DISTINCT ON (i.indrelid) i.indrelid, i.indexrelid, (i.indkey::int2[])[0:i.indnkeyatts - 1] AS columns
+      FROM pg_index AS i
+      JOIN pg_class AS t ON t.oid = i.indrelid
+     WHERE i.indrelid >= 16384 AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
+       AND ((t.relreplident IN ('d', 'f') AND i.indisprimary) OR (t.relreplident = 'i' AND i.indisreplident))
+     ORDER BY i.indrelid, i.indexrelid
 ), attribute AS (
     SELECT a.attrelid, bool_or(a.attgenerated <> '') AS has_generated,
-           md5(string_agg(a.attnum || ':' || a.xmin::text, ',' ORDER BY a.attnum)) AS token,
-           md5(string_agg(concat_ws(':', a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
-                                    a.attidentity, a.attcollation, a.attisdropped, g.adbin), ',' ORDER BY a.attnum)) AS shape
+           array_agg(a.attname::text ORDER BY a.attnum) FILTER (WHERE a.attnum = ANY (k.columns)) AS key,
+           bool_and(a.attnotnull AND a.attgenerated = '') FILTER (WHERE a.attnum = ANY (k.columns)) AS is_usable,
+           bit_xor(hash_record_extended(ROW(a.attnum, a.xmin), 0))::text AS token,
+           bit_xor(hash_record_extended(ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
+                                            a.attidentity, a.attcollation, a.attisdropped, g.adbin::text), 0)) AS shape
       FROM pg_attribute AS a
+      JOIN pg_class AS t ON t.oid = a.attrelid AND t.relkind IN ('r', 'm', 'f')
+      LEFT JOIN identity AS k ON k.indrelid = a.attrelid
       LEFT JOIN pg_attrdef AS g ON g.adrelid = a.attrelid AND g.adnum = a.attnum AND a.attgenerated <> ''
-     WHERE a.attnum > 0
+     WHERE a.attnum > 0 AND a.attrelid >= 16384
      GROUP BY a.attrelid
 ), restriction AS (
     SELECT c.conrelid,
-           md5(string_agg(concat_ws(':', c.conname, c.contype, c.conkey, c.confrelid, c.confkey, c.conbin), ',' ORDER BY c.conname)) AS shape
+           bit_xor(hash_record_extended(ROW(c.conname, c.contype, c.conkey, c.confrelid, c.confkey, c.conbin::text), 0)) AS shape
       FROM pg_constraint AS c
-     WHERE c.conrelid <> 0 AND c.contype <> 'n'
+     WHERE c.conrelid >= 16384 AND c.contype <> 'n'
      GROUP BY c.conrelid
 ), uniqueness AS (
     SELECT i.indrelid,
@@ -32,23 +44,8 @@ WITH member AS (
       FROM pg_index AS i
       CROSS JOIN LATERAL concat_ws(':', i.indkey, i.indclass, i.indcollation, i.indexprs, i.indpred, i.indisexclusion,
                                    i.indnullsnotdistinct) AS d(text)
-     WHERE i.indisunique OR i.indisexclusion
+     WHERE (i.indisunique OR i.indisexclusion) AND i.indrelid >= 16384
      GROUP BY i.indrelid
-), identity AS (
-    SELECT DISTINCT ON (i.indrelid) i.indrelid, i.indexrelid, i.indkey, i.indnkeyatts, i.indisprimary
-      FROM pg_index AS i
-      JOIN pg_class AS t ON t.oid = i.indrelid
-     WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL
-       AND ((t.relreplident IN ('d', 'f') AND i.indisprimary) OR (t.relreplident = 'i' AND i.indisreplident))
-     ORDER BY i.indrelid, i.indexrelid
-), keyed AS (
-    SELECT k.indrelid, k.indexrelid,
-           array_agg(a.attname::text ORDER BY a.attnum) AS key,
-           bool_and(a.attnotnull AND a.attgenerated = '') AS is_usable
-      FROM identity AS k
-      CROSS JOIN LATERAL unnest((k.indkey::int2[])[0:k.indnkeyatts - 1]) AS c(attnum)
-      JOIN pg_attribute AS a ON a.attrelid = k.indrelid AND a.attnum = c.attnum
-     GROUP BY k.indrelid, k.indexrelid
 )
 SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        c.relkind::text AS kind, c.relpersistence::text AS persistence, c.relreplident::text AS replica_identity,
@@ -56,10 +53,10 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        c.relfilenode AS filenode,
        a.token,
        md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape,
-                     array_to_string(k.key, ','), k.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
+                     array_to_string(a.key, ','), a.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
        k.indexrelid AS key_index,
-       CASE WHEN k.is_usable THEN k.key ELSE '{}' END AS key,
-       coalesce(u.unique_count, 0) > CASE WHEN k.is_usable THEN 1 ELSE 0 END OR coalesce(u.has_exclusion, false) AS has_more_unique,
+       CASE WHEN a.is_usable THEN a.key ELSE '{}' END AS key,
+       coalesce(u.unique_count, 0) > CASE WHEN a.is_usable THEN 1 ELSE 0 END OR coalesce(u.has_exclusion, false) AS has_more_unique,
        greatest(c.reltuples, 0)::bigint AS estimated_rows,
        c.relpages::bigint * current_setting('block_size')::bigint AS estimated_bytes,
        p.oid AS publication_entry,
@@ -71,12 +68,12 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
   LEFT JOIN attribute AS a ON a.attrelid = c.oid
   LEFT JOIN restriction AS r ON r.conrelid = c.oid
   LEFT JOIN uniqueness AS u ON u.indrelid = c.oid
-  LEFT JOIN keyed AS k ON k.indrelid = c.oid
+  LEFT JOIN identity AS k ON k.indrelid = c.oid
   LEFT JOIN pg_inherits AS h ON h.inhrelid = c.oid AND c.relispartition
   LEFT JOIN pg_publication_rel AS p ON p.prrelid = c.oid
        AND p.prpubid = (SELECT oid FROM pg_publication WHERE pubname = $1)
   LEFT JOIN member AS m ON m.objid = c.oid
- WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't'
+ WHERE c.relkind IN ('r', 'm', 'f') AND c.relpersistence <> 't' AND c.oid >= 16384
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'warmstandby') AND n.nspname !~ '^pg_'
    AND (m.objid IS NULL OR m.is_configuration)
  ORDER BY n.nspname, c.relname;

@@ -140,11 +140,15 @@ class Stage:
         check_told(ended)
         return succeeded
 
+    async def wait_for(self, cluster: Cluster, query: str) -> None:
+        """Ask a server again and again until there is an answer."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while await asyncio.to_thread(cluster.psql, query) == "":
+                pass
+
     async def kill_at_a_drain(self, part: Part, *, delay_seconds: float) -> None:
         """Kill a part while the agent reads the slot in the background."""
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while await asyncio.to_thread(self.source.psql, _DRAINING) == "":
-                pass
+        await self.wait_for(self.source, _DRAINING)
         await asyncio.sleep(delay_seconds)
         await asyncio.to_thread(self.kill, part)
 

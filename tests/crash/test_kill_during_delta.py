@@ -26,14 +26,3 @@ async def test_a_killed_delta_leaves_the_old_copy_or_the_new_one(
     """Whoever dies, the copy is a whole generation at every moment, and the next sync is a delta again."""
     succeeded = await stage.strike(part, at_phase(phase), delay_seconds=chance.uniform(0, longest_seconds))
     assert [part["kind"] for part in succeeded["components"]] == ["delta"]
-
-
-@pytest.mark.parametrize("part", [Part.AGENT, Part.SOURCE])
-async def test_a_drain_that_is_killed_loses_no_change(stage: Stage, chance: random.Random, part: Part) -> None:
-    """Keys are stored before the slot moves: what the dead drain had read is read again."""
-    for _ in range(rounds(1, 5)):
-        await stage.data.advance()
-        await stage.kill_at_a_drain(part, delay_seconds=chance.uniform(0, 0.3))
-        await stage.revive()
-        succeeded = await stage.recover()
-        assert [part["kind"] for part in succeeded["components"]] == ["delta"]
