@@ -41,7 +41,7 @@ def processes_in(folder: Path) -> list[str]:
 
 def wait_until_nothing_is_left(folder: Path) -> None:
     """The reaper of a killed process needs a moment."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while left := processes_in(folder) + [str(path) for path in folder.iterdir()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.1)

@@ -279,7 +279,7 @@ def _owner(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=TREE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def _wait_until(is_true: Callable[[], bool], within_seconds: float = 20.0) -> None:
+def _wait_until(is_true: Callable[[], bool], within_seconds: float = 40.0) -> None:
     deadline = time.monotonic() + within_seconds
     while not is_true():
         assert time.monotonic() < deadline

@@ -158,7 +158,7 @@ def test_what_a_killed_test_leaves_is_ended(tmp_path: Path) -> None:
         pids = [int(word) for word in owner.stdout.readline().split()]
         owner.kill()
     assert len(pids) == 4
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while [pid for pid in pids if processes.start_time(pid) is not None] or any(tmp_path.iterdir()):
         assert time.monotonic() < deadline, list(tmp_path.iterdir())
         time.sleep(0.05)

@@ -101,7 +101,7 @@ def play(cluster: Cluster, database: str, case: Case) -> Trace:
 
 def wait_till_mended(cluster: Cluster, database: str) -> None:
     """Wait until the agent has given back what the guard lent."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 40
     while cluster.psql("SELECT count(*) FROM warmstandby.lent_identity", database) != "0":
         assert time.monotonic() < deadline, "an identity is still lent"
         time.sleep(0.05)
@@ -180,7 +180,7 @@ class Exporting:
         self._export_id = manifest.export_id
         number = next(table.number for table in manifest.tables if table.name == "t")
         self._copying = self._agent.start(lambda: exports.copy_rows(manifest.export_id, number, "standby", never_done))
-        assert has_begun.wait(10), "nothing is shipped"
+        assert has_begun.wait(40), "nothing is shipped"
 
     def _end(self) -> None:
         assert self._copying is not None

@@ -187,7 +187,7 @@ async def test_a_commit_that_waits_for_a_synchronous_standby_while_the_slot_is_m
     await source.close()
 
 
-async def until(is_so: Callable[[], bool], *, within_seconds: float = 20.0) -> None:
+async def until(is_so: Callable[[], bool], *, within_seconds: float = 40.0) -> None:
     """Wait until something is so."""
     deadline = time.monotonic() + within_seconds
     while not is_so():

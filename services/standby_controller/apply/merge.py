@@ -18,7 +18,7 @@ from shared.postgres.sessions import Session
 from shared.replication.model import Manifest, SequenceValue, TableMode
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
-BULK_ROWS: Final = 50_000
+BULK_ROWS: Final = 20_000
 _BULK_SHARE: Final = 0.25
 """Share of a table's rows from which an index is built faster anew than entry by entry."""
 

@@ -58,7 +58,7 @@ def state_dir(node: Node) -> Path:
     return node.config.parent / "state"
 
 
-def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
+def wait_until(is_so: Callable[[], bool], what: str, seconds: float = 40.0) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"

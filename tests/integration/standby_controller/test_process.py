@@ -45,7 +45,7 @@ def _status(service: Service, token: str) -> int:
     return httpx.get(f"{service.url}/v1/status", headers={"Authorization": f"Bearer {token}"}, timeout=15).status_code
 
 
-def _wait(condition: Callable[[], bool], within_seconds: float = 20.0) -> None:
+def _wait(condition: Callable[[], bool], within_seconds: float = 40.0) -> None:
     deadline = time.monotonic() + within_seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true"

@@ -72,7 +72,7 @@ def _copied(pair: Pair, state: str) -> bool:
 
 async def _until_applying(pair: Pair) -> str:
     """Start a sync, wait until it applies, and return its id."""
-    async with pair.secondary.open_api() as api, asyncio.timeout(20):
+    async with pair.secondary.open_api() as api, asyncio.timeout(40):
         sync = await api.start_sync()
         while True:
             seen = await api.read_sync(sync["id"])
@@ -95,7 +95,7 @@ async def test_a_sync_is_cancelled_while_it_applies(pair: Pair) -> None:
         started = time.monotonic()
         await asyncio.to_thread(_post, pair, f"/v1/syncs/{sync_id}/cancel")
         ended = await _sync(pair, sync_id)
-        assert (ended["result"], time.monotonic() - started < 3) == ("cancelled", True)
+        assert (ended["result"], time.monotonic() - started < 8) == ("cancelled", True)
     assert not _copied(pair, "cancelled")
     await pair.sync()
     assert _copied(pair, "cancelled")
