@@ -156,7 +156,9 @@ class AgentSettings(ListenSettings):
         5.0, gt=0, le=300, description="How often the agent looks at its databases and its peers."
     )
     boot_grace_seconds: float = Field(30.0, ge=0, description="How long a booted node waits for silent peers.")
-    export_idle_seconds: float = Field(120.0, gt=0, description="An export nobody reads from is closed after this.")
+    export_idle_seconds: float = Field(
+        120.0, gt=0, description="An export whose reader is silent is closed after this."
+    )
 
 
 class CaptureSettings(Section):

@@ -29,7 +29,7 @@ from shared.settings import PeerSettings, Settings
 
 DEADLINE_SECONDS: Final = 3.0
 OPEN_EXPORT_SECONDS: Final = 120.0
-IDLE_SECONDS: Final = 120.0
+SILENCE_SECONDS: Final = 3600.0  # of a stream: the other server may search long for the first row
 KEEP_CONNECTION_SECONDS: Final = 30.0  # shorter than the servers keep theirs
 
 Answer = TypeVar("Answer")
@@ -195,7 +195,7 @@ class NodeClient:
 
     @asynccontextmanager
     async def _stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        timeout = httpx.Timeout(IDLE_SECONDS, connect=self._deadline_seconds)
+        timeout = httpx.Timeout(SILENCE_SECONDS, connect=self._deadline_seconds)
         request = self._http.build_request("GET", path, headers=self._speaker().headers(), timeout=timeout)
         try:
             response = await self._http.send(request, stream=True)

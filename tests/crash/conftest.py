@@ -36,4 +36,5 @@ async def stage(crash_pair: Stage) -> AsyncIterator[Stage]:
     crash_pair.forget_logs()
     yield crash_pair
     for service in crash_pair.pair.services:
-        service.resume()
+        if service.is_running:
+            service.resume()

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import asyncpg
 
 from services.standby_controller.apply.cursor import Cursor, read_cursor
+from services.standby_controller.apply.held_export import HeldExport, hold
 from services.standby_controller.apply.merge import merge_delta
 from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.seed import Seeder
@@ -139,19 +140,20 @@ class _ComponentSync:
                 cursor = await read_cursor(session, self._component.name)
                 if cursor is None:
                     return None
-                async with self._export(SyncKind.DELTA, cursor) as manifest:
-                    written = await self._apply(session, cursor, manifest)
+                async with self._export(SyncKind.DELTA, cursor) as export:
+                    written = await self._apply(session, cursor, export)
         except DatabaseMissing:
             return None
-        await self._confirm(manifest)
-        return self._outcome(manifest, None, written, before=cursor)
+        await self._confirm(export.manifest)
+        return self._outcome(export.manifest, None, written, before=cursor)
 
-    async def _apply(self, session: Session, cursor: Cursor, manifest: Manifest) -> dict[str, int]:
+    async def _apply(self, session: Session, cursor: Cursor, export: HeldExport) -> dict[str, int]:
+        manifest = export.manifest
         with translated(f"applying changes to database {self._component.database}"):
             await self._use_origin(session)
             self._progress.enter(SyncPhase.COPYING)
             staged = await stage_delta(session, self._client, manifest, self._progress)
-            await self._client.close_export(manifest.export_id)
+            await export.close()
             self._progress.enter(SyncPhase.APPLYING)
             return await merge_delta(
                 session,
@@ -167,9 +169,10 @@ class _ComponentSync:
         _log.info("seed begins", extra={"component": self._component.name, "reason": reason})
         shadow = Shadow(self._settings, self._control, self._component.database)
         try:
-            async with self._export(SyncKind.SEED, None) as manifest:
+            async with self._export(SyncKind.SEED, None) as export:
+                manifest = export.manifest
                 await shadow.create(manifest)
-                seeder = Seeder(self._settings, self._client, manifest, shadow, self._progress)
+                seeder = Seeder(self._settings, self._client, export, shadow, self._progress)
                 seeded = await seeder.fill(self._term.epoch)
             if seeded.left_out:
                 catch_up = partial(self._catch_up, shadow, seeded.cursor, seeded.left_out)
@@ -185,15 +188,15 @@ class _ComponentSync:
 
     async def _catch_up(self, shadow: Shadow, cursor: Cursor, left_out: tuple[TableName, ...]) -> Manifest:
         """Finish a seed by a delta that brings the tables it had to leave out, whole."""
-        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor, left_out) as manifest:
-            await self._apply(session, cursor, manifest)
-        return manifest
+        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor, left_out) as export:
+            await self._apply(session, cursor, export)
+        return export.manifest
 
     @asynccontextmanager
     async def _export(
         self, kind: SyncKind, cursor: Cursor | None, whole: tuple[TableName, ...] = ()
-    ) -> AsyncIterator[Manifest]:
-        """Open an export and close it whatever happens; one that cannot be closed expires by itself."""
+    ) -> AsyncIterator[HeldExport]:
+        """Open an export, and close it whatever happens."""
         request = OpenExport(
             protocol=self._envelope.protocol,
             pair_id=self._envelope.pair_id,
@@ -208,11 +211,8 @@ class _ComponentSync:
             tables_total=len(manifest.tables),
             bytes_total=sum(table.estimated_bytes for table in manifest.tables) if kind is SyncKind.SEED else None,
         )
-        try:
-            yield manifest
-        finally:
-            with contextlib.suppress(PeerError):
-                await self._client.close_export(manifest.export_id)
+        async with hold(self._client, manifest) as export:
+            yield export
 
     async def _open(self, request: OpenExport) -> Manifest:
         """Open an export; a node that is only making its capture, as a new one does, is waited for a while."""

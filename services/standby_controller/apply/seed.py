@@ -11,6 +11,7 @@ from typing import Final
 import asyncpg
 
 from services.standby_controller.apply.cursor import Cursor, write_cursor
+from services.standby_controller.apply.held_export import HeldExport
 from services.standby_controller.apply.merge import set_sequences
 from services.standby_controller.apply.restore import SchemaArchive
 from services.standby_controller.apply.shadow import Shadow
@@ -23,7 +24,7 @@ from shared.postgres.catalog import list_tables
 from shared.postgres.copy import copy_in
 from shared.postgres.queries import load_queries, qualified
 from shared.postgres.sessions import Session, open_session, translated
-from shared.replication.model import ExportedTable, Manifest, SyncPhase, TableName
+from shared.replication.model import ExportedTable, SyncPhase, TableName
 from shared.settings import Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "seed.sql")
@@ -42,12 +43,13 @@ class Seeder:
     """Fills one shadow database from one export."""
 
     def __init__(
-        self, settings: Settings, client: NodeClient, manifest: Manifest, shadow: Shadow, progress: Progress
+        self, settings: Settings, client: NodeClient, export: HeldExport, shadow: Shadow, progress: Progress
     ) -> None:
         """Take the parts; nothing happens yet."""
         self._settings = settings
         self._client = client
-        self._manifest = manifest
+        self._export = export
+        self._manifest = export.manifest
         self._shadow = shadow
         self._progress = progress
         self._dsn = settings.postgres.apply_dsn.get_secret_value()
@@ -77,7 +79,7 @@ class Seeder:
             await archive.restore("data")
             await self._copy_tables()
             await self._check_complete()
-            await self._client.close_export(manifest.export_id)
+            await self._export.close()
             progress.enter(SyncPhase.INDEXES)
             await archive.restore("post-data", jobs=self._settings.controller.parallel_copies)
         finally:
