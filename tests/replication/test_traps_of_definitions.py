@@ -8,13 +8,10 @@ from shared.replication.model import Manifest, SyncKind
 from tests.replication.world import World
 from tests.tier import MAJORS, rounds
 
-
-@pytest.fixture(scope="session", params=rounds(MAJORS[-1:], MAJORS), ids=lambda major: f"pg{major}")
-def major(request: pytest.FixtureRequest) -> int:
-    """The newest major, and all of them in the full tier: the traps of keys and of capture run on each."""
-    value: int = request.param
-    return value
-
+# The newest major, and all of them in the full tier: the traps of keys and of capture run on each.
+pytestmark = pytest.mark.parametrize(
+    "major", rounds(MAJORS[-1:], MAJORS), indirect=True, scope="session", ids=lambda major: f"pg{major}"
+)
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL);
