@@ -32,6 +32,6 @@ async def test_a_killed_seed_leaves_the_old_copy_and_the_next_sync_goes_on(
 
 async def test_a_death_in_the_swap_leaves_one_of_both_copies(stage: Stage, chance: random.Random) -> None:
     """The two renames are one transaction: whoever connects finds the old database or the new one."""
-    for part in (Part.TARGET, Part.CONTROLLER) * rounds(1, 8):
+    for part in (Part.TARGET, Part.CONTROLLER) * rounds(1, 4):
         await stage.data.reshape()
         await stage.strike(part, stage.is_swapping, delay_seconds=chance.uniform(0, 0.08))
