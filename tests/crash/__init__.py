@@ -1,0 +1,1 @@
+"""Services and servers that die, stand still or are told to stop in the middle of a sync."""
