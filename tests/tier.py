@@ -6,6 +6,8 @@ import os
 import random
 from typing import Final, TypeVar
 
+import pytest
+
 Amount = TypeVar("Amount")
 
 IS_FULL: Final = os.environ.get("WARMSTANDBY_TEST_TIER", "normal") == "all"
@@ -17,6 +19,12 @@ os.environ["WARMSTANDBY_TEST_SEED"] = str(SEED)  # the processes among which a r
 def rounds(normal: Amount, full: Amount) -> Amount:
     """Choose by the tier: a number of rounds, a size, a list of cases."""
     return full if IS_FULL else normal
+
+
+# For a whole file: the newest major, and all of them in the full tier.
+on_newest_major: Final = pytest.mark.parametrize(
+    "major", rounds(MAJORS[-1:], MAJORS), indirect=True, scope="session", ids=lambda major: f"pg{major}"
+)
 
 
 def seed_of(test: str) -> int:

@@ -7,6 +7,9 @@ import pytest
 
 from services.standby_controller.apply.merge import BULK_ROWS
 from tests.replication.world import World
+from tests.tier import on_newest_major
+
+pytestmark = on_newest_major
 
 ROWS = BULK_ROWS + 5_000
 SCHEMA = f"""

@@ -6,12 +6,9 @@ import pytest
 
 from shared.replication.model import Manifest, SyncKind
 from tests.replication.world import World
-from tests.tier import MAJORS, rounds
+from tests.tier import on_newest_major
 
-# The newest major, and all of them in the full tier: the traps of keys and of capture run on each.
-pytestmark = pytest.mark.parametrize(
-    "major", rounds(MAJORS[-1:], MAJORS), indirect=True, scope="session", ids=lambda major: f"pg{major}"
-)
+pytestmark = on_newest_major
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL);
