@@ -100,7 +100,7 @@ async def pipe_copy(
         async with asyncio.TaskGroup() as group:
             group.create_task(send())
             group.create_task(_read(read, pipe))
-    except* Exception as errors:
+    except ExceptionGroup as errors:
         raise first_of(errors) from None
     return pipe.bytes
 

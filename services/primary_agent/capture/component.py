@@ -292,7 +292,7 @@ class ComponentCapture:
                     self.report(CaptureNotReady("waiting for " + ("; ".join(blockers) or "the slot to be made")))
                     if slot is not None and (slot.kept_bytes or 0) > self.settings.capture.budget_bytes:
                         making.cancel()
-        except* Exception as errors:
+        except ExceptionGroup as errors:
             raise first_of(errors) from None
         if making.cancelled():
             self._is_given_up = True

@@ -57,7 +57,7 @@ async def hold(
                 keeper.cancel()
                 with contextlib.suppress(PeerError):
                     await client.close_export(manifest.export_id)
-    except* Exception as errors:
+    except ExceptionGroup as errors:
         raise first_of(errors) from None
 
 

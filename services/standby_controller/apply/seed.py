@@ -124,7 +124,7 @@ class Seeder:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
                     group.create_task(work())
-        except* Exception as errors:
+        except ExceptionGroup as errors:
             raise first_of(errors) from None
 
     async def _copy_table(self, session: Session, table: ExportedTable) -> None:

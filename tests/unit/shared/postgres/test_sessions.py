@@ -35,5 +35,5 @@ def _ask_a_lost_session() -> None:
 def _lose_a_session_in_a_group() -> None:
     try:
         raise ExceptionGroup("tasks", [asyncpg.InterfaceError("connection is closed")])
-    except* asyncpg.InterfaceError as errors:
+    except ExceptionGroup as errors:
         raise first_of(errors) from None
