@@ -168,6 +168,7 @@ def test_commands_say_what_is_missing(new_cluster: Callable[..., Cluster], tmp_p
         service.wait_ready(path="/health/live")
         assert "warmstandby token create" in _command(service, "status").stderr
         token = make_token(service)
+        _wait(lambda: "not read yet" not in _command(service, "sync", token=token).stderr)
         refused = _command(service, "sync", token=token)
         assert (refused.returncode, "own agent does not answer" in refused.stderr) == (1, True), refused.stderr
         service.stop()
