@@ -6,7 +6,7 @@ wanted=8000000
 [ -w "$1" ] || exit 1
 [ "$(df -Pk "$1" | awk 'NR == 2 { print $4 }')" -ge "$wanted" ] || exit 1
 [ "$(awk '/^MemAvailable:/ { print $2 }' /proc/meminfo)" -ge "$wanted" ] || exit 1
-limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || echo max)
+limit=$(cat /sys/fs/cgroup/memory.max 2>/dev/null || cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || echo max)
 [ "$limit" = max ] || [ "$((limit / 1000))" -ge $((2 * wanted)) ] || exit 1
 program=$(mktemp "$1/warmstandby-XXXXXX")
 trap 'rm -f "$program"' EXIT

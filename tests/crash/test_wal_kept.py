@@ -82,7 +82,8 @@ async def test_an_agent_that_was_dead_catches_up_in_pieces(stage: Stage) -> None
     )
     assert kept.kept[0] > CATCH_UP
     assert len(kept.steps()) > CATCH_UP / CHUNK / 2
-    assert median(kept.steps()) <= CHUNK + 2 * MIB  # a look may come too late for one of them
+    assert median(kept.steps()) <= CHUNK + 2 * MIB
+    assert max(kept.steps()) <= 3 * CHUNK + 2 * MIB  # a look on a busy machine may miss one or two
     await stage.revive()
     assert [part["kind"] for part in (await stage.recover())["components"]] == ["delta"]
 

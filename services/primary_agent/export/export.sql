@@ -15,10 +15,6 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET TRANSACTION SNAPSHOT {snapshot_id};
 LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
 
--- name: use_memory
--- Give the session room to hold changed keys and join them in memory: a join in pieces ships rows in no good order.
-SELECT set_config('temp_buffers', '64MB', false), set_config('work_mem', '64MB', false);
-
 -- name: make_key_table
 -- Make the session's table for a table's changed keys, outside of any export's transaction.
 CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;

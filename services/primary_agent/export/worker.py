@@ -83,7 +83,6 @@ class TableWorker:
         """
         session = self._use()
         if export.mode is TableMode.DELTA and not self._has_key_table:
-            await session.execute(_QUERIES["use_memory"])
             await session.execute(_QUERIES["make_key_table"])
             self._has_key_table = True
         name = export.table.qualified_name
