@@ -13,16 +13,24 @@ from pydantic import SecretStr
 
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.service import ExportService
+from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.health import DatabaseWatch
+from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.judgement import Judgement
 from services.primary_agent.node.machine import kernel_boot_id
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.peer_watch import PeerWatch
+from services.primary_agent.node.performer import Performer
+from services.primary_agent.node.promotion import Promotion
 from services.primary_agent.node.record import RecordFile
+from services.primary_agent.node.roles import Roles
+from services.primary_agent.node.stand_in import NoCapture, NoFence, NoHooks
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
+from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
-from services.primary_agent.routes.node import node_router
+from services.primary_agent.routes.node import journal_router, node_router
+from services.primary_agent.routes.peers import peers_router
 from shared.clock import Clock, SystemClock
 from shared.errors import WarmstandbyError
 from shared.http.application import Application, new_application
@@ -45,6 +53,7 @@ class Agent:
     """The agent's parts; `network` and `socket` are its two applications."""
 
     node: Node
+    journal: Journal
     loops: Sequence[Sibling]
     network: Application
     socket: Application
@@ -63,6 +72,13 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     capture = CaptureService(settings, clock, node)
     exports = ExportService(settings, clock, node, capture)
 
+    journal = Journal(settings.node.state_dir, clock)
+    fence, term_capture, hooks = NoFence(), NoCapture(), NoHooks()
+    promotion = Promotion(node, fence, term_capture, hooks, peers, journal, clock)
+    demoting = Demoting(node, fence, term_capture, hooks, peers, journal, clock)
+    performer = Performer(node, promotion, demoting, fence, hooks, journal, strength="limit")
+    roles = Roles(node, peers, demoting, journal, settings.node.epoch_class)
+
     def components() -> tuple[ComponentStatus, ...]:
         return tuple(capture.status(component.name) for component in settings.components)
 
@@ -80,18 +96,29 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             app.include_router(router)
         return app
 
-    peer = peer_caller(settings, node)
+    peer, own = peer_caller(settings, node), own_caller(node)
     return Agent(
         node=node,
+        journal=journal,
         loops=(
             Sibling("database watch", databases.run),
             Sibling("peer watch", peers.run),
             Sibling("judgement", judgement.run),
+            Sibling("performer", performer.run),
+            Sibling("hooks", performer.run_hooks),
             Sibling("capture", capture.run),
             Sibling("exports", exports.run),
         ),
-        network=application(peer, exports_router(exports, peer), docs=settings.agent.docs),
-        socket=application(own_caller(node), docs=False),
+        network=application(
+            peer,
+            exports_router(exports, peer),
+            peers_router(roles, peer),
+            journal_router(journal, peer),
+            docs=settings.agent.docs,
+        ),
+        socket=application(
+            own, commands_router(roles, own, settings.node.id), journal_router(journal, own), docs=False
+        ),
     )
 
 
@@ -99,6 +126,7 @@ async def serve(settings: Settings) -> None:
     """Run the agent until it is told to stop; raise ConfigurationError for what cannot work."""
     agent = build(settings)
     await agent.node.open()
+    await agent.journal.open()
     network = tcp_server(agent.network, settings.agent, "agent")
     try:
         own = unix_server(agent.socket, settings.agent_socket)

@@ -60,3 +60,75 @@ class GuardClosed(RoleError):
 
     code = "guard_closed"
     default_hint = "The node is or was promoted. Look at its state with GET /v1/status."
+
+
+class TransitionRefused(RoleError):
+    """The node's state does not allow this change of roles."""
+
+    code = "transition_refused"
+
+
+class NotEligible(RoleError):
+    """The standby may not promote itself."""
+
+    code = "not_eligible"
+    default_hint = "GET /v1/status says why; an administrator may fail over by hand with POST /v1/failover."
+
+
+class AttemptOpen(RoleError):
+    """Another promotion is on its way on this node."""
+
+    code = "attempt_open"
+    default_hint = "Wait for its end; GET /v1/transitions shows it."
+
+
+class AttemptGone(RoleError):
+    """The promotion was abandoned, or is past the point where it could be."""
+
+    code = "attempt_gone"
+
+
+class GrantGiven(RoleError):
+    """The node has promised not to be promoted for a while, so that the other one may serve."""
+
+    code = "grant_given"
+    default_hint = "The other node was alive a moment ago. Evidence from before that does not count; try again."
+    retry_after_seconds = 5.0
+
+
+class PeerServes(RoleError):
+    """Another node serves in this term."""
+
+    code = "peer_serves"
+    default_hint = "Use a switchover (POST /v1/switchover): nothing is lost by it."
+
+
+class PeerNotClosed(RoleError):
+    """The node that hands over was not seen closed for this attempt."""
+
+    code = "peer_not_closed"
+
+
+class HookVeto(RoleError):
+    """A hook ended with an error and forbids the promotion."""
+
+    code = "hook_veto"
+    default_hint = "The log of the agent holds the hook's output."
+
+
+class FenceIncomplete(RoleError):
+    """The databases could not be closed for certain."""
+
+    code = "fence_incomplete"
+    status = 503
+    default_hint = "The detail names who is still inside. End that session, or switch the server off."
+    retry_after_seconds = 5.0
+
+
+class ApplyNotStopped(RoleError):
+    """A session that applies a sync could not be ended."""
+
+    code = "apply_not_stopped"
+    status = 503
+    default_hint = "End the sessions of role warmstandby_apply on this node; the promotion is tried again."
+    retry_after_seconds = 5.0

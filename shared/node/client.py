@@ -22,7 +22,24 @@ from shared.clock import Clock, SystemClock, format_instant
 from shared.errors import PeerError, PeerUnreachable, ProtocolMismatch, TransferIncomplete, WrongPair
 from shared.http.tls import client_context
 from shared.node.failures import describe, explain_failure, explain_refusal
-from shared.node.model import Components, ComponentStatus, Heartbeat, NodeView
+from shared.node.model import (
+    AttemptName,
+    Components,
+    ComponentStatus,
+    Eligible,
+    Grant,
+    GrantAsked,
+    Heartbeat,
+    Journal,
+    JournalEntry,
+    NodeView,
+    OrderFence,
+    Prepare,
+    Promote,
+    Settle,
+    Settled,
+    Wire,
+)
 from shared.node.protocol import Speaker, read_speaker
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 from shared.settings import PeerSettings, Settings
@@ -119,6 +136,56 @@ class NodeClient:
         """Read the components as the node sees them."""
         return self._parse(await self._ask("GET", "/components"), Components.model_validate_json).items
 
+    async def grant(self, asked: GrantAsked) -> Grant:
+        """Ask whether this node may serve again."""
+        return self._parse(await self._tell("POST", "/grants", asked), Grant.model_validate_json)
+
+    async def prepare_handover(self, asked: Prepare) -> NodeView:
+        """Ask the active node to close for an attempt that is open here; it goes on closing after the answer."""
+        return self._parse(await self._tell("POST", "/handover/prepare", asked), NodeView.model_validate_json)
+
+    async def settle(self, asked: Settle) -> Settled:
+        """Ask the holder of an attempt for its outcome; one that has not happened is abandoned by that."""
+        return self._parse(await self._tell("POST", "/handover/settle", asked), Settled.model_validate_json)
+
+    async def order_fence(self, asked: OrderFence) -> NodeView:
+        """Tell a node to stop serving; it asks back before it does."""
+        return self._parse(await self._tell("POST", "/fence", asked), NodeView.model_validate_json)
+
+    async def set_eligible(self, asked: Eligible) -> NodeView:
+        """Say whether this node may promote itself in a term."""
+        return self._parse(await self._tell("PUT", "/eligible", asked), NodeView.model_validate_json)
+
+    async def journal(self, after: int) -> tuple[JournalEntry, ...]:
+        """Read what the node wrote down of its changes of roles, after an entry."""
+        response = await self._ask("GET", "/node/journal", params={"after": str(after)})
+        return self._parse(response, Journal.model_validate_json).items
+
+    async def promote(self, asked: Promote) -> NodeView:
+        """Have the own agent promote its node; it goes on after the answer."""
+        return self._parse(await self._tell("POST", "/node/promote", asked), NodeView.model_validate_json)
+
+    async def commit(self, asked: AttemptName) -> NodeView:
+        """Have the own agent go on with a switchover: the last changes are here."""
+        return self._parse(await self._tell("POST", "/node/commit", asked), NodeView.model_validate_json)
+
+    async def abandon(self, asked: AttemptName) -> NodeView:
+        """Have the own agent give up an attempt that has not happened."""
+        return self._parse(await self._tell("POST", "/node/abandon", asked), NodeView.model_validate_json)
+
+    async def fence(self) -> NodeView:
+        """Have the own agent stop serving."""
+        return self._parse(await self._ask("POST", "/node/fence"), NodeView.model_validate_json)
+
+    async def unfence(self) -> NodeView:
+        """Have the own agent serve again where its fence ended no term."""
+        return self._parse(await self._ask("POST", "/node/unfence"), NodeView.model_validate_json)
+
+    async def follow(self, epoch: int) -> NodeView:
+        """Tell the own agent that the databases hold what the owner of the term has."""
+        asked = Eligible(epoch=epoch, is_eligible=False)
+        return self._parse(await self._tell("POST", "/node/follow", asked), NodeView.model_validate_json)
+
     async def open_export(
         self, component: str, request: OpenExport, *, deadline_seconds: float = OPEN_EXPORT_SECONDS
     ) -> Manifest:
@@ -168,6 +235,9 @@ class NodeClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    async def _tell(self, method: str, path: str, asked: Wire) -> httpx.Response:
+        return await self._ask(method, path, body=asked.model_dump_json())
 
     async def _ask(
         self,

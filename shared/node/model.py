@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from shared.settings import Mode
 
@@ -25,6 +26,9 @@ class State(StrEnum):
     DEMOTING = "demoting"
 
 
+Epoch = Annotated[int, Field(ge=1, le=2**53)]
+
+
 class Wire(BaseModel):
     """A value between nodes: frozen; keys of a newer release are ignored."""
 
@@ -34,7 +38,7 @@ class Wire(BaseModel):
 class Term(Wire):
     """The last promotion that a node accepts as having happened."""
 
-    epoch: int = Field(ge=1)
+    epoch: Epoch
     owner: str
 
     def is_higher_than(self, other: Term | None) -> bool:
@@ -42,13 +46,55 @@ class Term(Wire):
         return other is None or self.epoch > other.epoch
 
 
+class AttemptKind(StrEnum):
+    """Why a node is being promoted."""
+
+    FAILOVER = "failover"
+    SWITCHOVER = "switchover"
+    FORCE = "force"
+
+
 class Attempt(Wire):
-    """A promotion that has not happened yet."""
+    """A promotion on its way; until its epoch is the term it has not happened, and may be abandoned."""
 
     id: str
-    epoch: int
-    kind: str
-    step: str
+    epoch: Epoch
+    kind: AttemptKind
+    step: str = Field(description="The act being done; it is done again after a crash.")
+    is_by_hand: bool = False
+    from_state: State = State.STANDBY
+    from_reason: str | None = None
+    peer: str | None = Field(None, description="The node that hands over (switchover).")
+    is_peer_closed: bool = Field(False, description="The node that hands over was seen closed for this attempt.")
+    why: str = Field("", description="For people: who or what asked, and why.")
+
+
+class DemotionKind(StrEnum):
+    """How an active node stops to serve."""
+
+    HANDOVER = "handover"
+    FENCE = "fence"
+    IN_DOUBT = "in_doubt"
+
+
+class Demotion(Wire):
+    """An active node's way out of service."""
+
+    kind: DemotionKind
+    id: str = Field(description="The attempt it makes room for, or an id of its own.")
+    step: str = Field(description="The act being done; it is done again after a crash.")
+    peer: str | None = Field(None, description="The node that takes over (handover).")
+    epoch: Epoch | None = Field(None, description="The epoch that the attempt would own (handover).")
+    reason_code: str | None = Field(None, description="The reason of the fenced state that follows (fence).")
+    position: str | None = Field(None, description="End of the log when nobody could write any more.")
+
+
+class FenceView(Wire):
+    """How the node's databases stand to applications."""
+
+    strength: str = Field(description="hba or limit: how they are closed.")
+    is_closed: bool | None = Field(description="Unknown while PostgreSQL does not answer.")
+    problem: Problem | None = None
 
 
 class Envelope(Wire):
@@ -153,6 +199,9 @@ class Heartbeat(Envelope):
     reason: str | None = Field(None, description="Why the node is in this state.")
     reason_code: str | None = Field(None, description="The reason's stable name, as in `state_lost`.")
     attempt: Attempt | None = None
+    demotion: Demotion | None = None
+    eligible: dict[str, bool] = Field(default_factory=dict, description="Which standbys may promote themselves.")
+    fence: FenceView | None = None
     clock: ClockExchange
     database: DatabaseHealth
     components: tuple[ComponentStatus, ...] = ()
@@ -168,4 +217,97 @@ class NodeView(Envelope):
     reason: str | None = Field(None, description="Why the node is in this state.")
     reason_code: str | None = Field(None, description="The reason's stable name, as in `state_lost`.")
     attempt: Attempt | None = None
-    eligible: dict[str, bool] = Field(default_factory=dict)
+    demotion: Demotion | None = None
+    eligible: dict[str, bool] = Field(default_factory=dict, description="Which standbys may promote themselves.")
+    fence: FenceView | None = None
+
+
+class Promote(Wire):
+    """The node's own controller asks its agent for a promotion (`POST /node/promote`)."""
+
+    attempt_id: str = Field(min_length=8, max_length=64)
+    kind: AttemptKind
+    expected_epoch: Epoch | None = Field(description="Epoch of the term that the caller believes is accepted here.")
+    is_by_hand: bool = False
+    silent_seconds: float | None = Field(
+        None, ge=0, description="For how long the active node has been silent, by the caller's monotonic clock."
+    )
+    peer: str | None = Field(None, description="The node that hands over (switchover).")
+    may_leave_fence: bool = Field(False, description="A fenced node may be promoted: an administrator says so.")
+    why: str = Field("", max_length=500)
+
+
+class AttemptName(Wire):
+    """Names an attempt."""
+
+    attempt_id: str = Field(min_length=8, max_length=64)
+
+
+class Prepare(Wire):
+    """A standby that holds an attempt asks the active node to close for it (`POST /handover/prepare`)."""
+
+    attempt_id: str = Field(min_length=8, max_length=64)
+    epoch: Epoch = Field(description="The epoch that the attempt would own.")
+    expected_epoch: Epoch = Field(description="Epoch of the term that the caller follows.")
+    deadline_seconds: float = Field(gt=0, le=3600)
+
+
+class Settle(Wire):
+    """The node that hands over asks for the outcome of the attempt (`POST /handover/settle`)."""
+
+    attempt_id: str = Field(min_length=8, max_length=64)
+    epoch: Epoch = Field(description="The epoch that the attempt would own.")
+
+
+class OrderFence(Wire):
+    """A node asks an active one to stop serving; the order is checked by asking back (`POST /fence`)."""
+
+    attempt_id: str | None = Field(None, description="The attempt that the caller holds, for an ordered takeover.")
+
+
+class GrantAsked(Wire):
+    """A booted node asks whether it may serve again (`POST /grants`)."""
+
+    epoch: Epoch
+
+
+class Grant(Envelope):
+    """The caller's term is accepted here, no attempt is open, and none will be for a while."""
+
+    grant_seconds: float
+
+
+class Settled(Envelope):
+    """How an attempt stands once and for all (`POST /handover/settle`)."""
+
+    attempt_id: str
+    is_accepted: bool = Field(description="It has become the term; otherwise it is abandoned and never will.")
+    grant_seconds: float = 0.0
+
+
+class Eligible(Wire):
+    """Whether the calling standby may promote itself (`PUT /eligible`)."""
+
+    epoch: Epoch = Field(description="Epoch of the term it is said for.")
+    is_eligible: bool
+
+
+class JournalEntry(Wire):
+    """One step of a change of roles, as the agent wrote it down."""
+
+    seq: int = Field(ge=1)
+    at: datetime
+    transition_id: str
+    kind: str
+    step: str
+    outcome: str = Field(description="begun, done or failed.")
+    seconds: float | None = None
+    detail: str = ""
+    data: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Journal(Wire):
+    """Entries of the journal, oldest first (`GET /node/journal`)."""
+
+    items: tuple[JournalEntry, ...]
+    next_cursor: None = Field(None, description="Always null: ask again with `after`.")

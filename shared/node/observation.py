@@ -45,6 +45,8 @@ class PeerSeen:
     mode: Mode | None = None
     state: State | None = None
     term: Term | None = None
+    has_granted: bool = False
+    """It has promised not to promote itself for a while, and this node may serve meanwhile."""
 
     @property
     def owns_its_term(self) -> bool:
@@ -67,7 +69,10 @@ class Observation:
     start: Start = Start.JUDGED
     waited_seconds: float = 0.0
     boot_grace_seconds: float = 30.0
-    has_eligible_standby: bool = False
+    eligible: frozenset[str] = frozenset()
+    """Standbys that may promote themselves, as recorded here."""
+    awaited: Term | None = None
+    """The term that a handover makes room for, once the databases are closed for it."""
 
     @property
     def answered(self) -> tuple[PeerSeen, ...]:

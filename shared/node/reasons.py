@@ -31,6 +31,20 @@ class Reason(StrEnum):
     PEERS_AGREE = "peers_agree"
     GRACE_OVER = "grace_over"
     SUPERSEDED = "superseded"
+    BOTH_ACTIVE = "both_active"
+    TAKING_OVER = "taking_over"
+    SWITCHING_OVER = "switching_over"
+    FORCED = "forced"
+    PROMOTED = "promoted"
+    HANDING_OVER = "handing_over"
+    IN_DOUBT = "in_doubt"
+    TAKEN_BACK = "taken_back"
+    FENCE_INCOMPLETE = "fence_incomplete"
+    CLOSING = "closing"
+    HANDED_OVER = "handed_over"
+    BY_ADMIN = "by_admin"
+    UNFENCED = "unfenced"
+    STATE_ROLLED_BACK = "state_rolled_back"
 
 
 SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
@@ -55,5 +69,19 @@ SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.PEERS_AGREE: "Every peer answered and none owns a higher term.",
         Reason.GRACE_OVER: "A peer stayed silent past the grace period, and no standby may promote itself.",
         Reason.SUPERSEDED: "A peer owns a higher term: it was promoted since.",
+        Reason.BOTH_ACTIVE: "A peer was promoted while this node served too; choose which side goes on.",
+        Reason.TAKING_OVER: "The node takes over from one that does not serve any more.",
+        Reason.SWITCHING_OVER: "The node takes over from the active one, which hands over.",
+        Reason.FORCED: "An administrator makes this node active and vouches that no other serves.",
+        Reason.PROMOTED: "The node was promoted and owns the term.",
+        Reason.HANDING_OVER: "The node hands over to a peer; it comes back if the peer gives up.",
+        Reason.IN_DOUBT: "The peer that this node handed over to does not answer; an administrator may decide.",
+        Reason.TAKEN_BACK: "The handover was given up; this node serves on.",
+        Reason.FENCE_INCOMPLETE: "The handover was given up, because the databases could not be closed; it serves on.",
+        Reason.CLOSING: "The node stops serving: its databases are being closed.",
+        Reason.HANDED_OVER: "The node was closed so that a peer could take over.",
+        Reason.BY_ADMIN: "An administrator fenced the node.",
+        Reason.UNFENCED: "An administrator ended the fence, and the peers agreed.",
+        Reason.STATE_ROLLED_BACK: "The node's record is older than its copy: the file was restored from a backup.",
     }
 )

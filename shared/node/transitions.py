@@ -36,10 +36,27 @@ class Event(StrEnum):
     PEER_PROMOTING = "peer_promoting"
     PEER_ACTIVE = "peer_active"
     PEER_UNCLEAR = "peer_unclear"
-    PEERS_AGREE = "peers_agree"
+    PEERS_GRANT = "peers_grant"
     PEERS_SILENT = "peers_silent"
     GRACE_OVER = "grace_over"
     GRACE_OVER_ELIGIBLE = "grace_over_eligible"
+    # what the own controller, a peer or an administrator asks for
+    TAKE_OVER_ASKED = "take_over_asked"
+    SWITCH_OVER_ASKED = "switch_over_asked"
+    FORCE_ASKED = "force_asked"
+    HANDOVER_ASKED = "handover_asked"
+    FENCE_ASKED = "fence_asked"
+    UNFENCE_ASKED = "unfence_asked"
+    # how a promotion or a demotion goes on
+    TERM_TAKEN = "term_taken"
+    OPENED = "opened"
+    CLOSE_PROVED = "close_proved"
+    CLOSE_FAILED = "close_failed"
+    HANDOVER_ACCEPTED = "handover_accepted"
+    HANDOVER_ABANDONED = "handover_abandoned"
+    HANDOVER_UNANSWERED = "handover_unanswered"
+    HANDOVER_OVERTAKEN = "handover_overtaken"
+    RESYNCED = "resynced"
 
 
 class TermRule(StrEnum):
@@ -48,6 +65,7 @@ class TermRule(StrEnum):
     KEEP = "keep"
     FIRST = "first"
     ADOPT = "adopt"
+    OWN = "own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +95,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
         (State.FENCED, Event.PAIR_KNOWN_DATABASES_EMPTY): Transition(State.STANDBY, Reason.UNSEEDED, TermRule.ADOPT),
         (State.FENCED, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, None, TermRule.ADOPT),
         (State.STANDBY, Event.HIGHER_TERM_OWNED): Transition(State.STANDBY, Reason.FOLLOWS, TermRule.ADOPT),
-        (State.ACTIVE, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
+        (State.ACTIVE, Event.HIGHER_TERM_OWNED): Transition(State.DEMOTING, Reason.CLOSING, TermRule.ADOPT),
         (State.ACTIVE, Event.RESTARTED): Transition(State.ACTIVE, None),
         (State.ACTIVE, Event.BOOTED): Transition(State.WAITING, Reason.BOOTED),
         (State.WAITING, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
@@ -87,8 +105,28 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
         (State.WAITING, Event.PEER_UNCLEAR): Transition(State.WAITING, Reason.PEER_UNCLEAR),
         (State.WAITING, Event.PEERS_SILENT): Transition(State.WAITING, Reason.PEERS_SILENT),
         (State.WAITING, Event.GRACE_OVER_ELIGIBLE): Transition(State.WAITING, Reason.NO_ACTIVE_NODE),
-        (State.WAITING, Event.PEERS_AGREE): Transition(State.ACTIVE, Reason.PEERS_AGREE),
+        (State.WAITING, Event.PEERS_GRANT): Transition(State.ACTIVE, Reason.PEERS_AGREE),
         (State.WAITING, Event.GRACE_OVER): Transition(State.ACTIVE, Reason.GRACE_OVER),
+        (State.STANDBY, Event.TAKE_OVER_ASKED): Transition(State.PROMOTING, Reason.TAKING_OVER),
+        (State.STANDBY, Event.SWITCH_OVER_ASKED): Transition(State.PROMOTING, Reason.SWITCHING_OVER),
+        (State.STANDBY, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
+        (State.FENCED, Event.TAKE_OVER_ASKED): Transition(State.PROMOTING, Reason.TAKING_OVER),
+        (State.FENCED, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
+        (State.WAITING, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
+        (State.DEMOTING, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
+        (State.PROMOTING, Event.TERM_TAKEN): Transition(State.PROMOTING, None, TermRule.OWN),
+        (State.PROMOTING, Event.OPENED): Transition(State.ACTIVE, Reason.PROMOTED),
+        (State.ACTIVE, Event.HANDOVER_ASKED): Transition(State.DEMOTING, Reason.HANDING_OVER),
+        (State.ACTIVE, Event.FENCE_ASKED): Transition(State.DEMOTING, Reason.CLOSING),
+        (State.DEMOTING, Event.HIGHER_TERM_OWNED): Transition(State.DEMOTING, Reason.CLOSING, TermRule.ADOPT),
+        (State.DEMOTING, Event.CLOSE_PROVED): Transition(State.FENCED, None),
+        (State.DEMOTING, Event.CLOSE_FAILED): Transition(State.ACTIVE, Reason.FENCE_INCOMPLETE),
+        (State.DEMOTING, Event.HANDOVER_ACCEPTED): Transition(State.STANDBY, Reason.FOLLOWS, TermRule.ADOPT),
+        (State.DEMOTING, Event.HANDOVER_ABANDONED): Transition(State.ACTIVE, Reason.TAKEN_BACK),
+        (State.DEMOTING, Event.HANDOVER_UNANSWERED): Transition(State.DEMOTING, Reason.IN_DOUBT),
+        (State.DEMOTING, Event.HANDOVER_OVERTAKEN): Transition(State.FENCED, Reason.SUPERSEDED, TermRule.ADOPT),
+        (State.FENCED, Event.UNFENCE_ASKED): Transition(State.ACTIVE, Reason.UNFENCED),
+        (State.FENCED, Event.RESYNCED): Transition(State.STANDBY, Reason.FOLLOWS),
     }
 )
 
@@ -100,19 +138,21 @@ class Decision:
     state: State
     reason: Reason | None
     term: Term | None
+    event: Event = Event.NOTHING
 
 
 def decide(seen: Observation) -> Decision:
     """Return what the node is from now on; the same as before where no row moves it."""
-    row = TRANSITIONS.get((seen.state, observe(seen)))
+    event = observe(seen)
+    row = TRANSITIONS.get((seen.state, event))
     if row is None:
-        return Decision(seen.state, seen.reason, seen.term)
+        return Decision(seen.state, seen.reason, seen.term, event)
     term = seen.term
     if row.term is TermRule.FIRST:
         term = Term(epoch=seen.first_epoch, owner=seen.node_id)
     elif row.term is TermRule.ADOPT:
         term = seen.highest_owned or seen.highest_heard or seen.term
-    return Decision(row.state, row.reason or seen.reason, term)
+    return Decision(row.state, row.reason or seen.reason, term, event)
 
 
 def observe(seen: Observation) -> Event:
@@ -120,7 +160,7 @@ def observe(seen: Observation) -> Event:
     if seen.state is State.UNINITIALISED:
         return _observe_uninitialised(seen)
     if seen.highest_owned is not None:
-        return Event.HIGHER_TERM_OWNED
+        return _observe_owner(seen, seen.highest_owned)
     match seen.state:
         case State.ACTIVE:
             return {Start.RESTART: Event.RESTARTED, Start.BOOT: Event.BOOTED}.get(seen.start, Event.NOTHING)
@@ -130,6 +170,15 @@ def observe(seen: Observation) -> Event:
             return _observe_databases(seen)
         case _:
             return Event.NOTHING
+
+
+def _observe_owner(seen: Observation, term: Term) -> Event:
+    """A promotion under way is not disturbed by what it is to overcome; a handover knows the epoch it waits for."""
+    if seen.state is State.PROMOTING:
+        return Event.NOTHING
+    if seen.awaited is not None:
+        return Event.HANDOVER_ACCEPTED if term == seen.awaited else Event.HANDOVER_OVERTAKEN
+    return Event.HIGHER_TERM_OWNED
 
 
 def _observe_uninitialised(seen: Observation) -> Event:
@@ -159,13 +208,16 @@ def _observe_waiting(seen: Observation) -> Event:
         return Event.PEER_PROMOTING
     if any(peer.state is State.ACTIVE for peer in seen.answered):
         return Event.PEER_ACTIVE
+    if any(peer.has_granted for peer in seen.answered) and seen.eligible <= {
+        peer.node_id for peer in seen.answered if peer.has_granted
+    }:
+        return Event.PEERS_GRANT
     if any(peer.contact is Contact.UNCLEAR for peer in seen.peers):
         return Event.PEER_UNCLEAR
-    if len(seen.answered) == len(seen.peers):
-        return Event.PEERS_AGREE
-    if any(peer.contact is Contact.NOT_ASKED for peer in seen.peers) or seen.waited_seconds < seen.boot_grace_seconds:
+    is_early = seen.waited_seconds < seen.boot_grace_seconds
+    if is_early or seen.answered or any(peer.contact is Contact.NOT_ASKED for peer in seen.peers):
         return Event.PEERS_SILENT
-    return Event.GRACE_OVER_ELIGIBLE if seen.has_eligible_standby else Event.GRACE_OVER
+    return Event.GRACE_OVER_ELIGIBLE if seen.eligible else Event.GRACE_OVER
 
 
 def _knows_pair(seen: Observation) -> bool:

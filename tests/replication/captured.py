@@ -30,7 +30,7 @@ class ActiveNode:
 
     is_active = True
 
-    def require_active(self) -> None:
+    def require_exporting(self, caller: str) -> None:
         """Be active."""
 
     def require_term(self, epoch: int) -> None:

@@ -44,7 +44,7 @@ class ActiveNode:
     def __init__(self) -> None:
         self.is_active = True
 
-    def require_active(self) -> None:
+    def require_exporting(self, caller: str) -> None:
         """Raise NotActive when a test says so."""
         if not self.is_active:
             raise NotActive("the node source is not active")

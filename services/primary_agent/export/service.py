@@ -41,8 +41,8 @@ Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 class ExportingNode(Protocol):
     """What exports need to know of their node."""
 
-    def require_active(self) -> None:
-        """Raise NotActive unless this node serves the application."""
+    def require_exporting(self, caller: str) -> None:
+        """Raise NotActive unless this node serves the application, or hands over to the caller."""
 
     def require_term(self, epoch: int) -> None:
         """Raise StaleTerm when the caller follows an older term."""
@@ -106,7 +106,7 @@ class ExportService:
 
     async def open(self, component_name: str, request: OpenExport, caller: str) -> Manifest:
         """Open an export; those that the caller left open for this component are closed."""
-        self._node.require_active()
+        self._node.require_exporting(caller)
         self._node.require_term(request.term)
         component = self._capture.component(component_name)
         await self._close_former(component, caller)

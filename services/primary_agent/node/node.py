@@ -1,6 +1,7 @@
 """The node as everything in the agent sees it: its state and term, and the one place that changes them.
 
-What a change is comes from `shared/node/transitions.py`; here it is made durable first and takes effect then.
+What a change is comes from `shared/node/transitions.py` and `commands.py`; here it is made durable first and takes
+effect then, one change at a time.
 """
 
 from __future__ import annotations
@@ -8,24 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypedDict
 
+from services.primary_agent.node.commands import awaited_term, check_grant, obey, recover
 from services.primary_agent.node.record import Record, RecordStore, RecordUnreadable
 from shared.clock import Clock
-from shared.errors import NotActive, RecordUnwritable, StaleTerm
+from shared.errors import GrantGiven, NotActive, RecordUnwritable, StaleTerm
 from shared.log import fields_of
-from shared.node.model import NodeView, State, Term
+from shared.node.model import DemotionKind, FenceView, NodeView, State, Term
 from shared.node.observation import Contact, Databases, Observation, PeerSeen, Start
 from shared.node.protocol import Speaker
 from shared.node.reasons import SENTENCES, Reason
+from shared.node.steps import Act
 from shared.node.transitions import decide
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LONGEST_STEP_SECONDS: Final = 2.0  # judgements come at least every second
+GRANT_SECONDS: Final = 30.0
 
 
 class EnvelopeFields(TypedDict):
@@ -52,7 +56,10 @@ class Node:
         self._judged_at = clock.monotonic()
         self._silent_seconds = 0.0
         self._writing = asyncio.Lock()
+        self._granted_at: float | None = None
+        self._watchers: list[asyncio.Event] = []
         self.write_problem: RecordUnwritable | None = None
+        self.fence_view: Callable[[], FenceView | None] = lambda: None
 
     async def open(self) -> None:
         """Read the record; lost means new, unreadable means fenced. Raises ConfigurationError for another node's."""
@@ -65,7 +72,20 @@ class Node:
         if record is not None:
             self._record = record
             self._start = Start.UNKNOWN if record.state is State.ACTIVE else Start.JUDGED
+            if record.granted_epoch is not None:
+                self._granted_at = self._clock.monotonic()
+            await self._write(recover(record))
         log.info("record read", extra={"state": self.state.value, "reason": self.reason})
+
+    def watch(self) -> asyncio.Event:
+        """Return an event that every change of the record sets; whoever waits for it clears it."""
+        self._watchers.append(asyncio.Event())
+        return self._watchers[-1]
+
+    @property
+    def start(self) -> Start:
+        """Return what the start of the agent was."""
+        return self._start
 
     @property
     def record(self) -> Record:
@@ -104,6 +124,13 @@ class Node:
                 f"the node {self._record.node_id} is {self.state.value}: {self.sentence or ''}".rstrip(": ")
             )
 
+    def require_exporting(self, caller: str) -> None:
+        """Raise NotActive unless this node serves, or has closed to hand over to the caller."""
+        demotion = self._record.demotion
+        hands_over = demotion is not None and demotion.kind is DemotionKind.HANDOVER and demotion.step == Act.CLOSED
+        if not (hands_over and demotion is not None and demotion.peer == caller):
+            self.require_active()
+
     def require_term(self, epoch: int) -> None:
         """Raise StaleTerm for a caller that accepts a lower term than this node."""
         term = self.term
@@ -129,8 +156,43 @@ class Node:
             reason=self.sentence,
             reason_code=self.reason,
             attempt=self._record.attempt,
+            demotion=self._record.demotion,
             eligible=self._record.eligible,
+            fence=self.fence_view(),
         )
+
+    async def change(self, command: Callable[[Record], Record]) -> Record:
+        """Change the record by one of `commands.py` and return it; raises what that does, RecordUnwritable.
+
+        An active record whose start is not judged yet takes no command.
+        """
+        async with self._writing:
+            if self._start is Start.UNKNOWN:
+                raise NotActive(SENTENCES[Reason.START_UNKNOWN], retry_after_seconds=1.0)
+            await self._write(command(self._record))
+            return self._record
+
+    async def grant(self, caller: str, epoch: int) -> float:
+        """Promise a peer that may serve on not to be promoted for so many seconds, nor on evidence from before.
+
+        Given under the lock that serialises promotion. Raises StaleTerm, AttemptOpen, RecordUnwritable.
+        """
+        async with self._writing:
+            check_grant(self._record, caller, epoch)
+            self._granted_at = self._clock.monotonic()
+            await self._write(self._record.model_copy(update={"granted_epoch": epoch}))
+            return GRANT_SECONDS
+
+    def require_no_grant(self, silent_seconds: float | None) -> None:
+        """Raise GrantGiven while a promise holds, or for evidence that is older than it."""
+        if self._granted_at is None:
+            return
+        now = self._clock.monotonic()
+        left = self._granted_at + GRANT_SECONDS - now
+        if left > 0:
+            raise GrantGiven(f"this node promised to stay a standby for {left:.0f} s more", retry_after_seconds=left)
+        if silent_seconds is not None and now - silent_seconds < self._granted_at:
+            raise GrantGiven("the silence began before this node promised to stay a standby")
 
     @property
     def needs_databases_judged(self) -> bool:
@@ -151,11 +213,8 @@ class Node:
             boot = before.boot
             if decision.state is State.ACTIVE and start is not Start.UNKNOWN:
                 boot = boot.model_copy(update=self._running_on(postmaster_started_at))
-            await self._write(
-                before.model_copy(
-                    update={"state": decision.state, "reason": decision.reason, "term": decision.term, "boot": boot}
-                )
-            )
+            after = obey(before, decision, uuid.uuid4().hex[:16])
+            await self._write(after.model_copy(update={"boot": boot}))
             if start is not Start.UNKNOWN or decision.state is not State.ACTIVE:
                 self._start = Start.JUDGED
             if start is Start.RESTART and self.is_active:
@@ -187,7 +246,8 @@ class Node:
             start=start,
             waited_seconds=self._silent_seconds,
             boot_grace_seconds=self._settings.agent.boot_grace_seconds,
-            has_eligible_standby=any(record.eligible.values()),
+            eligible=frozenset(name for name, is_so in record.eligible.items() if is_so and name != record.node_id),
+            awaited=awaited_term(record),
         )
 
     def _count_silence(self, peers: Mapping[str, PeerSeen]) -> None:
@@ -229,6 +289,8 @@ class Node:
             raise
         self.write_problem = None
         self._record = after
+        for watcher in self._watchers:
+            watcher.set()
         if (after.state, after.reason, after.term) != (before.state, before.reason, before.term):
             log.info(
                 "state changed",

@@ -9,10 +9,11 @@ from typing import Final
 
 from services.primary_agent.node.node import Node
 from shared.clock import Clock
-from shared.errors import PeerUnreachable, WarmstandbyError
+from shared.errors import NotFound, PeerRefusal, PeerUnreachable, WarmstandbyError
 from shared.lifecycle import run_every
 from shared.log import fields_of
 from shared.node.client import NodeClient
+from shared.node.model import GrantAsked, NodeView, State
 from shared.node.observation import Contact, PeerSeen
 from shared.settings import Settings
 
@@ -29,10 +30,13 @@ class PeerWatch:
         self._seen = {peer.node_id: PeerSeen(peer.node_id, Contact.NOT_ASKED) for peer in settings.peers}
         self._not_asked = dict(self._seen)
         self._looked_at = clock.monotonic()
-        self._clients = [
-            NodeClient.of_peer(settings, peer, node.speaker, deadline_seconds=DEADLINE_SECONDS, clock=clock)
+        self._clients = {
+            peer.node_id: NodeClient.of_peer(
+                settings, peer, node.speaker, deadline_seconds=DEADLINE_SECONDS, clock=clock
+            )
             for peer in settings.peers
-        ]
+        }
+        self._node = node
         self._troubles: dict[str, str] = {}
         self._pause_seconds = settings.agent.heartbeat_seconds
         self._clock = clock
@@ -43,12 +47,12 @@ class PeerWatch:
         try:
             await run_every(self._pause_seconds, self.look, name="peer watch", clock=self._clock)
         finally:
-            for client in self._clients:
+            for client in self._clients.values():
                 await client.aclose()
 
     async def look(self) -> None:
         """Ask all peers at once."""
-        for seen in await asyncio.gather(*(self._ask(client) for client in self._clients)):
+        for seen in await asyncio.gather(*(self._ask(client) for client in self._clients.values())):
             self._seen[seen.node_id] = seen
         self._looked_at = self._clock.monotonic()
         self._looked.set()
@@ -59,15 +63,44 @@ class PeerWatch:
         age = self._clock.monotonic() - self._looked_at
         return self._seen if age <= UNKNOWN_AFTER_LOOKS * self._pause_seconds + DEADLINE_SECONDS else self._not_asked
 
+    def client(self, node_id: str) -> NodeClient:
+        """Return the way to a peer's agent; raise NotFound."""
+        found = self._clients.get(node_id)
+        if found is None:
+            raise NotFound(f"node {node_id!r} is not among [[peers]]")
+        return found
+
+    async def look_now(self, limit_seconds: float) -> tuple[NodeView, ...]:
+        """Ask all peers at this moment and return what came within the limit."""
+        asks = [asyncio.ensure_future(client.node()) for client in self._clients.values()]
+        if not asks:
+            return ()
+        done, late = await asyncio.wait(asks, timeout=limit_seconds)
+        for ask in late:
+            ask.cancel()
+        return tuple(ask.result() for ask in done if ask.exception() is None)
+
     async def _ask(self, client: NodeClient) -> PeerSeen:
         try:
             view = await client.node()
+            has_granted = await self._ask_grant(client, view)
         except WarmstandbyError as error:
             self._tell(client.node_id, error)
             silent = isinstance(error, PeerUnreachable)
             return PeerSeen(client.node_id, Contact.SILENT if silent else Contact.UNCLEAR)
         self._tell(client.node_id, None)
-        return PeerSeen(client.node_id, Contact.ANSWERED, view.mode, view.state, view.term)
+        return PeerSeen(client.node_id, Contact.ANSWERED, view.mode, view.state, view.term, has_granted)
+
+    async def _ask_grant(self, client: NodeClient, view: NodeView) -> bool:
+        """Ask a peer that accepts our term whether we may go on serving, while we wait for that."""
+        term = self._node.term
+        if self._node.state is not State.WAITING or term is None or view.term != term:
+            return False
+        try:
+            await client.grant(GrantAsked(epoch=term.epoch))
+        except PeerRefusal:
+            return False
+        return True
 
     def _tell(self, node_id: str, error: WarmstandbyError | None) -> None:
         """Log a change of what is wrong with a peer, once."""

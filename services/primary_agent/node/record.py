@@ -10,6 +10,7 @@ import logging
 import os
 import shutil
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,12 +18,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import ConfigurationError, RecordUnwritable
 from shared.files.atomic import write_atomically
-from shared.node.model import Attempt, State, Term
+from shared.node.model import Attempt, Demotion, State, Term
 from shared.node.reasons import Reason
 
 log = logging.getLogger(__name__)
 
 FORMAT: Final = 1
+
+
+class HookName(StrEnum):
+    """Where an administrator's command is run."""
+
+    PRE_PROMOTE = "pre_promote"
+    FENCE_PEER = "fence_peer"
+    START_APPLICATION = "start_application"
+    STOP_APPLICATION = "stop_application"
+    RESTART_DATABASE = "restart_database"
+    POST_PROMOTE = "post_promote"
+    ON_FENCED = "on_fenced"
+    ON_FENCE_FAILED = "on_fence_failed"
+    POST_FAILBACK = "post_failback"
 
 
 class RecordUnreadable(Exception):
@@ -36,9 +51,6 @@ class BootNote(BaseModel):
 
     kernel_boot_id: str | None = None
     postmaster_started_at: datetime | None = None
-    grant_until: datetime | None = None
-    maintenance: bool = False
-    armed: bool = True
 
 
 class Record(BaseModel):
@@ -52,10 +64,16 @@ class Record(BaseModel):
     node_id: str
     state: State = State.UNINITIALISED
     reason: Reason | None = Reason.NEW
-    step: str | None = None
     term: Term | None = None
+    highest_epoch: int = 0
+    """The highest epoch this node has used or heard of; an abandoned attempt's is not used again."""
     attempt: Attempt | None = None
+    demotion: Demotion | None = None
     eligible: dict[str, bool] = Field(default_factory=dict)
+    granted_epoch: int | None = None
+    """The term whose owner was last granted to serve on; after a start the promise is kept for its whole time."""
+    pending_hooks: tuple[HookName, ...] = ()
+    """Hooks that follow from the present state and have not ended yet."""
     boot: BootNote = BootNote()
 
 

@@ -38,8 +38,8 @@ async def list_plain_indexes(session: Session, tables: Sequence[int]) -> dict[in
 async def lay_aside(session: Session, sql_name: str, indexes: Sequence[PlainIndex]) -> tuple[PlainIndex, ...]:
     """Drop indexes of a table within the session's transaction and return what has to be built again.
 
-    All stay, and nothing is returned, where somebody reads the table at this moment (nobody is waited for) or the rights
-    do not suffice. Who comes to read the table later waits for the end of the transaction.
+    All stay, and nothing is returned, where somebody reads the table now (nobody is waited for) or the rights do not
+    suffice. Who comes to read the table later waits for the end of the transaction.
     """
     if not indexes:
         return ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -27,6 +28,7 @@ ACTIVE = Record(
 )
 NEW_PEER = PeerSeen("two", Contact.ANSWERED, Mode.SECONDARY, State.UNINITIALISED)
 FOLLOWER = PeerSeen("two", Contact.ANSWERED, Mode.SECONDARY, State.STANDBY, TERM)
+GRANTING = replace(FOLLOWER, has_granted=True)
 SILENT_PEER = PeerSeen("two", Contact.SILENT)
 
 
@@ -116,7 +118,8 @@ async def test_a_boot_asks_the_peers_first(kernel: str, postmaster: datetime | N
     scene = Scene(ACTIVE, kernel_boot_id=kernel)
     await scene.node.open()
     assert await scene.judge(SILENT_PEER, postmaster) is State.WAITING
-    assert await scene.judge(FOLLOWER, postmaster) is State.ACTIVE
+    assert await scene.judge(FOLLOWER, postmaster) is State.WAITING
+    assert await scene.judge(GRANTING, postmaster) is State.ACTIVE
 
 
 async def test_waiting_is_remembered() -> None:

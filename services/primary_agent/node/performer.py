@@ -1,0 +1,137 @@
+"""The loop that does what the record says: acts of a change of roles, hooks, databases open or closed.
+
+Where PostgreSQL could not be asked, or somebody opened what was closed, the next look brings it to what the state
+demands.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Final
+
+from services.primary_agent.node.demotion import Demoting
+from services.primary_agent.node.journal import Journal
+from services.primary_agent.node.node import Node
+from services.primary_agent.node.ports import DatabaseFence, HookRunner
+from services.primary_agent.node.promotion import STOP_APPLY_SECONDS, Promotion
+from services.primary_agent.node.record import HookName, Record
+from shared.errors import HookVeto, WarmstandbyError
+from shared.lifecycle import run_every
+from shared.log import fields_of
+from shared.node.model import FenceView, Problem, State
+from shared.node.observation import Start
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 1.0
+_BETWEEN_ACTS_SECONDS: Final = 0.25
+
+
+class Performer:
+    """One act at a time; `run` goes on for ever."""
+
+    def __init__(
+        self,
+        node: Node,
+        promotion: Promotion,
+        demoting: Demoting,
+        fence: DatabaseFence,
+        hooks: HookRunner,
+        journal: Journal,
+        *,
+        strength: str,
+    ) -> None:
+        self._node = node
+        self._promotion = promotion
+        self._demoting = demoting
+        self._fence = fence
+        self._hooks = hooks
+        self._journal = journal
+        self._strength = strength
+        self._is_closed: bool | None = None
+        self._problem: WarmstandbyError | None = None
+        self._settled: State | None = None
+        self._changed, self._hooks_due = node.watch(), node.watch()
+        node.fence_view = self.view
+
+    def view(self) -> FenceView:
+        """Return how the databases stand, as last seen."""
+        problem = self._problem
+        return FenceView(
+            strength=self._strength,
+            is_closed=self._is_closed,
+            problem=None if problem is None else Problem(code=problem.code, text=problem.detail, hint=problem.hint),
+        )
+
+    async def run(self) -> None:
+        """Act whenever the record changes, and look every second."""
+        await run_every(self._pause, self.act, name="performer", wake=self._changed)
+
+    async def run_hooks(self) -> None:
+        """Run the hooks that follow from a state, beside everything else; goes on for ever."""
+        await run_every(PAUSE_SECONDS, self._run_pending_hooks, name="hooks", wake=self._hooks_due)
+
+    async def act(self) -> None:
+        """Do what there is to do; raises what keeps it from being done."""
+        if self._node.start is Start.UNKNOWN:
+            return
+        await self._promotion.go_on()
+        await self._demoting.go_on()
+        await self._keep_posture()
+
+    def _pause(self) -> float:
+        return _BETWEEN_ACTS_SECONDS if self._node.state in (State.PROMOTING, State.DEMOTING) else PAUSE_SECONDS
+
+    async def _keep_posture(self) -> None:
+        """Bring databases and applying role to what the state demands, and see that it stays so."""
+        state = self._node.state
+        try:
+            match state:
+                case State.ACTIVE:
+                    await self._keep_open(is_new=self._settled is not state)
+                case State.STANDBY | State.FENCED | State.WAITING:
+                    await self._keep_closed(state, is_new=self._settled is not state)
+                case _:
+                    self._settled = None
+        except WarmstandbyError as error:
+            self._problem, self._settled = error, None
+            raise
+        self._problem = None
+
+    async def _keep_open(self, *, is_new: bool) -> None:
+        if is_new:
+            await self._fence.stop_apply(STOP_APPLY_SECONDS)
+        if is_new or await self._fence.is_closed():
+            await self._fence.open()
+        self._is_closed, self._settled = False, State.ACTIVE
+
+    async def _keep_closed(self, state: State, *, is_new: bool) -> None:
+        if not await self._fence.is_closed():
+            if not is_new:
+                log.warning("databases of a node that does not serve were open; they are closed again")
+            await self._fence.close()
+            await self._fence.end(STOP_APPLY_SECONDS)
+        if is_new and state is not State.WAITING:
+            await self._fence.resume_apply()
+        self._is_closed, self._settled = True, state
+
+    async def _run_pending_hooks(self) -> None:
+        """Run what follows from the present state; a hook that fails is told of and not repeated."""
+        for name in self._node.record.pending_hooks:
+            record = self._node.record
+            told = {"state": record.state.value, "reason": record.reason or ""}
+            told |= {"epoch": str(record.term.epoch)} if record.term else {}
+            outcome, detail = "done", ""
+            try:
+                detail = await self._hooks.run(name, told) or ""
+            except HookVeto as error:
+                outcome, detail = "failed", error.detail
+                log.warning("hook failed", extra=fields_of(error))
+            await self._node.change(partial(_without_hook, name=name))
+            await self._journal.write(f"{told.get('epoch', '0')}.{record.serial}", "hook", name, outcome, detail=detail)
+
+
+def _without_hook(record: Record, name: HookName) -> Record:
+    left = tuple(other for other in record.pending_hooks if other is not name)
+    return record.model_copy(update={"pending_hooks": left})

@@ -1,0 +1,74 @@
+"""What a change of roles needs of its surroundings: fence, capture, hooks, the peers. Contracts only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from services.primary_agent.node.record import HookName
+from shared.node.model import NodeView, OrderFence, Settle, Settled
+
+
+class DatabaseFence(Protocol):
+    """Closes and opens this node's databases to applications; every act can be repeated. All raise WarmstandbyError."""
+
+    async def close(self) -> None:
+        """Let no new session of an application in."""
+
+    async def end(self, deadline_seconds: float) -> None:
+        """End every session that is not ours; raises FenceIncomplete."""
+
+    async def prove(self) -> object:
+        """See that nobody can write any more; raises FenceIncomplete."""
+
+    async def open(self) -> None:
+        """Give back what `close` took."""
+
+    async def is_closed(self) -> bool:
+        """Look once."""
+
+    async def stop_apply(self, deadline_seconds: float) -> None:
+        """See to it that no sync writes here any more; raises ApplyNotStopped."""
+
+    async def resume_apply(self) -> None:
+        """Let syncs write here."""
+
+
+class TermCapture(Protocol):
+    """Notes where both copies were equal, before the databases of a promoted node open."""
+
+    async def begin_term(self, epoch: int) -> Sequence[str]:
+        """Return the components whose base is lost, with the reason; ends within its own limit and raises nothing."""
+
+    async def read_position(self) -> str | None:
+        """Return how far the log is on disk."""
+
+
+class HookRunner(Protocol):
+    """Runs an administrator's command."""
+
+    async def run(self, name: HookName, environment: Mapping[str, str]) -> str | None:
+        """Run a hook and return its output's end, None where none is configured; raises HookVeto when it fails."""
+
+
+class Peer(Protocol):
+    """A peer's agent. All raise PeerError."""
+
+    async def node(self) -> NodeView:
+        """Read its record."""
+
+    async def settle(self, asked: Settle) -> Settled:
+        """Ask for the outcome of an attempt it holds."""
+
+    async def order_fence(self, asked: OrderFence) -> NodeView:
+        """Tell it to stop serving."""
+
+
+class Peers(Protocol):
+    """All peers."""
+
+    def client(self, node_id: str) -> Peer:
+        """Return the way to one; raises NotFound."""
+
+    async def look_now(self, limit_seconds: float) -> tuple[NodeView, ...]:
+        """Ask all at this moment and return what came within the limit."""

@@ -1,0 +1,135 @@
+"""Performs the acts of a promotion, one after the other, as the record names them; decides none of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from typing import Final
+
+from services.primary_agent.node.commands import abandon, advance, see_peer_closed
+from services.primary_agent.node.journal import Journal
+from services.primary_agent.node.node import Node
+from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, TermCapture
+from services.primary_agent.node.record import HookName
+from shared.clock import Clock
+from shared.errors import AttemptGone, PeerError, WarmstandbyError
+from shared.log import fields_of
+from shared.node.model import Attempt, NodeView, State
+from shared.node.steps import Act, is_past_return
+
+log = logging.getLogger(__name__)
+
+STOP_APPLY_SECONDS: Final = 10.0
+LOOK_SECONDS: Final = 0.5
+_AGAIN_SECONDS: Final = 1.0
+
+
+class Promotion:
+    """Does what the open attempt says; what fails before the point of no return abandons it."""
+
+    def __init__(
+        self,
+        node: Node,
+        fence: DatabaseFence,
+        capture: TermCapture,
+        hooks: HookRunner,
+        peers: Peers,
+        journal: Journal,
+        clock: Clock,
+    ) -> None:
+        self._node = node
+        self._fence = fence
+        self._capture = capture
+        self._hooks = hooks
+        self._peers = peers
+        self._journal = journal
+        self._clock = clock
+
+    async def go_on(self) -> None:
+        """Do acts until the node serves, the attempt is gone, or it waits for a handover. Raises RecordUnwritable."""
+        while (attempt := self._node.record.attempt) is not None and self._node.state is State.PROMOTING:
+            act = Act(attempt.step)
+            if act is Act.AWAIT_HANDOVER:
+                await self._watch_handover(attempt)
+                return
+            if not await self._do(attempt, act):
+                return
+
+    async def _watch_handover(self, attempt: Attempt) -> None:
+        """See the other node closed as soon as it is, so that its death afterwards does not matter."""
+        if attempt.is_peer_closed or attempt.peer is None:
+            return
+        try:
+            view = await self._peers.client(attempt.peer).node()
+        except PeerError:
+            return
+        with contextlib.suppress(AttemptGone):
+            await self._node.change(partial(see_peer_closed, attempt_id=attempt.id, peer=view))
+
+    async def _do(self, attempt: Attempt, act: Act) -> bool:
+        """Do one act and note it; False where nothing more can be done now."""
+        begun = self._clock.monotonic()
+        await self._journal.write(attempt.id, attempt.kind, act, "begun", data=_tell(attempt))
+        try:
+            detail, peers = await self._perform(attempt, act)
+            await self._node.change(partial(advance, attempt_id=attempt.id, act=act, peers=peers))
+        except AttemptGone as error:
+            await self._journal.write(attempt.id, attempt.kind, act, "failed", detail=error.detail)
+            return True
+        except WarmstandbyError as error:
+            await self._fail(attempt, act, error)
+            return not is_past_return(attempt.kind, act)
+        took = self._clock.monotonic() - begun
+        await self._journal.write(attempt.id, attempt.kind, act, "done", seconds=took, detail=detail)
+        return True
+
+    async def _perform(self, attempt: Attempt, act: Act) -> tuple[str, Sequence[NodeView]]:
+        """Do one act; return a word on it, and what the peers answered where that was asked."""
+        match act:
+            case Act.STOP_APPLY:
+                await self._fence.stop_apply(STOP_APPLY_SECONDS)
+            case Act.PRE_PROMOTE:
+                return await self._hooks.run(HookName.PRE_PROMOTE, _tell(attempt)) or "", ()
+            case Act.FENCE_PEER:
+                return await self._hooks.run(HookName.FENCE_PEER, _tell(attempt)) or "", ()
+            case Act.LOOK_AROUND | Act.TAKE_TERM if attempt.peer is None:
+                return "", await self._look(act)
+            case Act.PREPARE_CAPTURE:
+                return "; ".join(await self._capture.begin_term(attempt.epoch)), ()
+            case Act.OPEN:
+                await self._fence.open()
+            case _:
+                pass
+        return "", ()
+
+    async def _look(self, act: Act) -> Sequence[NodeView]:
+        """Ask once more before the term is taken; a look a moment ago is not repeated."""
+        return await self._peers.look_now(LOOK_SECONDS) if act is Act.LOOK_AROUND else ()
+
+    async def _fail(self, attempt: Attempt, act: Act, error: WarmstandbyError) -> None:
+        log.error("act of a promotion failed", extra={"act": act.value, **fields_of(error)})
+        await self._journal.write(
+            attempt.id, attempt.kind, act, "failed", detail=error.detail, data={"code": error.code}
+        )
+        if is_past_return(attempt.kind, act):
+            await asyncio.sleep(_AGAIN_SECONDS)
+            return
+        try:
+            await self._node.change(partial(abandon, attempt_id=attempt.id))
+        except AttemptGone:
+            return
+        await self._journal.write(attempt.id, attempt.kind, "abandoned", "done", detail=error.detail)
+
+
+def _tell(attempt: Attempt) -> dict[str, str]:
+    """Return what hooks and journal are told of an attempt."""
+    return {
+        "attempt": attempt.id,
+        "epoch": str(attempt.epoch),
+        "kind": attempt.kind.value,
+        "by_hand": str(attempt.is_by_hand).lower(),
+        "why": attempt.why,
+    } | ({} if attempt.peer is None else {"peer": attempt.peer})
