@@ -28,7 +28,15 @@ from services.standby_controller.store.records import (
 from services.standby_controller.sync_events import event_of_sync
 from services.standby_controller.sync_memory import SyncMemory
 from shared.clock import Clock
-from shared.errors import PeerError, PostgresError, RoleError, SyncNotRunning, SyncRunning, WarmstandbyError
+from shared.errors import (
+    PeerError,
+    PeerUnreachable,
+    PostgresError,
+    RoleError,
+    SyncNotRunning,
+    SyncRunning,
+    WarmstandbyError,
+)
 from shared.log import fields_of
 from shared.node.model import Envelope
 from shared.settings import ComponentSettings
@@ -60,6 +68,7 @@ class RunningSync:
     done: list[ComponentRecord] = field(default_factory=list)
     work: asyncio.Task[Failure | None] | None = None
     cancelled_by: str | None = None
+    ended: asyncio.Future[SyncRecord] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class SyncRunner:
@@ -105,6 +114,21 @@ class SyncRunner:
             self._group = group
             await asyncio.Event().wait()
 
+    async def run_from(self, source: Source, requested_by: str) -> SyncRecord:
+        """Run a sync from a node that the caller knows to hold still or to be right, and return how it ended.
+
+        Raises SyncRunning, PeerUnreachable (the own agent), PostgresError.
+        """
+        async with self._starting:
+            self._require_idle()
+            await self._monitor.look(self._monitor.own.node_id)
+            if self._monitor.own.present is None:
+                raise PeerUnreachable("this node's own agent does not answer")
+            request = SyncRequest(Trigger.REQUEST, requested_by, None, source.node_id, source.term.epoch)
+            record, _ = await self._begin(request)
+            running = self._set_off(record, _envelope(self._monitor.own), source, None)
+        return await asyncio.shield(running.ended)
+
     async def start(
         self, trigger: Trigger, requested_by: str | None = None, idempotency_key: str | None = None
     ) -> tuple[SyncRecord, bool]:
@@ -118,10 +142,7 @@ class SyncRunner:
                 known = await self._history.find_idempotent(idempotency_key)
                 if known is not None:
                     return known, False
-            if self._running is not None:
-                raise SyncRunning(f"sync {self._running.record.id} is running")
-            if self._group is None:
-                raise PostgresError("the history of syncs was not read yet")
+            self._require_idle()
             await self._monitor.look(self._monitor.own.node_id)
             check_standby(self._monitor.own)
             envelope = _envelope(self._monitor.own)
@@ -137,9 +158,7 @@ class SyncRunner:
             )
             record, is_new = await self._begin(request)
             if is_new:
-                running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
-                self._running = running
-                self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
+                self._set_off(record, envelope, source, problem)
             return record, is_new
 
     async def cancel(self, sync_id: str, cancelled_by: str) -> RunningSync:
@@ -162,6 +181,20 @@ class SyncRunner:
             await self._clear_orphans()
         except PostgresError as error:
             log.warning("orphans of a killed seed not removed", extra=fields_of(error))
+
+    def _require_idle(self) -> None:
+        if self._running is not None:
+            raise SyncRunning(f"sync {self._running.record.id} is running")
+        if self._group is None:
+            raise PostgresError("the history of syncs was not read yet")
+
+    def _set_off(
+        self, record: SyncRecord, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
+    ) -> RunningSync:
+        assert self._group is not None
+        running = self._running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
+        self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
+        return running
 
     async def _recall(self) -> None:
         """Read how the last syncs ended, as soon as the database answers."""
@@ -306,6 +339,7 @@ class SyncRunner:
         await self._record(write)
         self.memory.note_end(record, running.started_monotonic)
         self._running = None
+        running.ended.set_result(record)
         self._tell(record)
 
     async def _record(self, write: Callable[[], Awaitable[None]]) -> None:

@@ -75,6 +75,9 @@ from shared.errors.requests import (
     RequestError,
 )
 from shared.errors.roles import (
+    FinalDeltaTooLong,
+    TransitionFailed,
+    TransitionRunning,
     ApplyNotStopped,
     AttemptGone,
     AttemptOpen,
@@ -96,6 +99,9 @@ from shared.errors.roles import (
 )
 
 __all__ = [
+    "FinalDeltaTooLong",
+    "TransitionFailed",
+    "TransitionRunning",
     "ApplyNotStopped",
     "AttemptGone",
     "AttemptOpen",

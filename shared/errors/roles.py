@@ -132,3 +132,24 @@ class ApplyNotStopped(RoleError):
     status = 503
     default_hint = "End the sessions of role warmstandby_apply on this node; the promotion is tried again."
     retry_after_seconds = 5.0
+
+
+class TransitionRunning(RoleError):
+    """A change of roles is on its way; there is one at a time."""
+
+    code = "transition_running"
+    default_hint = "GET /v1/status shows it. Wait for its end."
+
+
+class TransitionFailed(RoleError):
+    """The change of roles did not come to its end."""
+
+    code = "transition_failed"
+    default_hint = "GET /v1/status on both nodes shows who serves now; the change can be asked for again."
+
+
+class FinalDeltaTooLong(RoleError):
+    """The last sync of a switchover would stop writes for longer than allowed."""
+
+    code = "final_delta_too_long"
+    default_hint = "Wait for a quieter hour, or raise failover.max_write_gap_seconds with PATCH /v1/config."

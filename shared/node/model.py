@@ -47,9 +47,10 @@ class Term(Wire):
 
 
 class AttemptKind(StrEnum):
-    """Why a node is being promoted."""
+    """Why a node is being promoted: the active one is silent, is ordered to stop, hands over, or a human vouches."""
 
     FAILOVER = "failover"
+    TAKEOVER = "takeover"
     SWITCHOVER = "switchover"
     FORCE = "force"
 
@@ -64,8 +65,8 @@ class Attempt(Wire):
     is_by_hand: bool = False
     from_state: State = State.STANDBY
     from_reason: str | None = None
-    peer: str | None = Field(None, description="The node that hands over (switchover).")
-    is_peer_closed: bool = Field(False, description="The node that hands over was seen closed for this attempt.")
+    peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
+    is_peer_closed: bool = Field(False, description="That node was seen closed for this attempt.")
     why: str = Field("", description="For people: who or what asked, and why.")
 
 
@@ -232,7 +233,7 @@ class Promote(Wire):
     silent_seconds: float | None = Field(
         None, ge=0, description="For how long the active node has been silent, by the caller's monotonic clock."
     )
-    peer: str | None = Field(None, description="The node that hands over (switchover).")
+    peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
     may_leave_fence: bool = Field(False, description="A fenced node may be promoted: an administrator says so.")
     why: str = Field("", max_length=500)
 

@@ -37,7 +37,7 @@ SENTENCES: Final[Mapping[Act, str]] = MappingProxyType(
         Act.STOP_APPLY: "stop applying syncs: the role that applies loses its login and its sessions",
         Act.PRE_PROMOTE: "run the hook pre_promote, which may veto",
         Act.FENCE_PEER: "run the hook fence_peer, which switches the other server off",
-        Act.AWAIT_HANDOVER: "wait until the active node is closed and its last changes are here",
+        Act.AWAIT_HANDOVER: "wait until the active node is closed (in a switchover: and its last changes are here)",
         Act.LOOK_AROUND: "look once more whether a peer serves in this term",
         Act.TAKE_TERM: "take the term: the point of no return",
         Act.PREPARE_CAPTURE: "note where both copies were equal, so that the other node can return by a delta",
@@ -62,19 +62,22 @@ _TAKE_OVER: Final = (
     Act.SERVE,
 )
 
+_AFTER_ANOTHER: Final = (
+    Act.PRE_PROMOTE,
+    Act.AWAIT_HANDOVER,
+    Act.STOP_APPLY,
+    Act.TAKE_TERM,
+    Act.PREPARE_CAPTURE,
+    Act.OPEN,
+    Act.SERVE,
+)
+
 PROMOTION: Final[Mapping[AttemptKind, tuple[Act, ...]]] = MappingProxyType(
     {
         AttemptKind.FAILOVER: _TAKE_OVER,
         AttemptKind.FORCE: _TAKE_OVER,
-        AttemptKind.SWITCHOVER: (
-            Act.PRE_PROMOTE,
-            Act.AWAIT_HANDOVER,
-            Act.STOP_APPLY,
-            Act.TAKE_TERM,
-            Act.PREPARE_CAPTURE,
-            Act.OPEN,
-            Act.SERVE,
-        ),
+        AttemptKind.TAKEOVER: _AFTER_ANOTHER,
+        AttemptKind.SWITCHOVER: _AFTER_ANOTHER,
     }
 )
 DEMOTION: Final = (Act.STOP_APPLICATION, Act.CLOSE, Act.END_SESSIONS, Act.PROVE, Act.CLOSED)

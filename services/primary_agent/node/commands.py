@@ -37,6 +37,7 @@ _NODES: Final = 16
 """Epochs are congruent to the node's number modulo this: two nodes never own the same one."""
 _ASKED: Final = {
     AttemptKind.FAILOVER: Event.TAKE_OVER_ASKED,
+    AttemptKind.TAKEOVER: Event.TAKE_OVER_ASKED,
     AttemptKind.SWITCHOVER: Event.SWITCH_OVER_ASKED,
     AttemptKind.FORCE: Event.FORCE_ASKED,
 }
@@ -112,15 +113,7 @@ def advance(record: Record, attempt_id: str, act: Act, *, peers: Iterable[NodeVi
 def see_peer_closed(record: Record, attempt_id: str, peer: NodeView) -> Record:
     """Note that the node that hands over is closed for just this attempt: it reopens only when told so here."""
     attempt = _open_attempt(record, attempt_id)
-    demotion = peer.demotion
-    is_closed = (
-        peer.node_id == attempt.peer
-        and peer.state is State.DEMOTING
-        and demotion is not None
-        and demotion.id == attempt_id
-        and demotion.step == Act.CLOSED
-    )
-    if not is_closed:
+    if peer.node_id != attempt.peer or not _is_closed(peer, attempt):
         return record
     return record.model_copy(update={"attempt": attempt.model_copy(update={"is_peer_closed": True})})
 
@@ -267,9 +260,9 @@ def _check_term_is_free(record: Record, attempt: Attempt, peers: Iterable[NodeVi
     for peer in peers:
         if peer.term is not None and peer.term.epoch >= attempt.epoch:
             raise StaleTerm(f"node {peer.node_id} accepts term {peer.term.epoch} by now")
-        if peer.state is State.ACTIVE and attempt.kind is not AttemptKind.SWITCHOVER:
+        if peer.state is State.ACTIVE:
             raise PeerServes(f"node {peer.node_id} is active")
-    if attempt.kind is AttemptKind.SWITCHOVER and not attempt.is_peer_closed:
+    if attempt.peer is not None and not attempt.is_peer_closed:
         raise PeerNotClosed(f"node {attempt.peer} was not seen closed")
     if record.term is not None and record.term.epoch >= attempt.epoch:
         raise StaleTerm(f"term {record.term.epoch} is accepted here by now")
@@ -287,6 +280,14 @@ def _enter(record: Record, event: Event, **update: Any) -> Record:
         raise TransitionRefused(f"node {record.node_id} is {record.state}: {_sentence(record)}")
     assert row.term in (TermRule.KEEP, TermRule.OWN), "only judgements adopt a term"
     return record.model_copy(update={"state": row.state, "reason": row.reason or record.reason, **update})
+
+
+def _is_closed(peer: NodeView, attempt: Attempt) -> bool:
+    """Say whether a peer serves nobody and will not, as long as the attempt is open: it would ask for a grant first."""
+    if attempt.kind is AttemptKind.SWITCHOVER:
+        demotion = peer.demotion
+        return demotion is not None and demotion.id == attempt.id and demotion.step == Act.CLOSED
+    return peer.state in (State.FENCED, State.WAITING, State.STANDBY)
 
 
 def _open_attempt(record: Record, attempt_id: str) -> Attempt:

@@ -13,7 +13,7 @@ from shared.errors import NotFound, PeerRefusal, PeerUnreachable, WarmstandbyErr
 from shared.lifecycle import run_every
 from shared.log import fields_of
 from shared.node.client import NodeClient
-from shared.node.model import GrantAsked, NodeView, State
+from shared.node.model import GrantAsked, NodeView, OrderFence, State
 from shared.node.observation import Contact, PeerSeen
 from shared.settings import Settings
 
@@ -84,12 +84,20 @@ class PeerWatch:
         try:
             view = await client.node()
             has_granted = await self._ask_grant(client, view)
+            await self._order_fence(client, view)
         except WarmstandbyError as error:
             self._tell(client.node_id, error)
             silent = isinstance(error, PeerUnreachable)
             return PeerSeen(client.node_id, Contact.SILENT if silent else Contact.UNCLEAR)
         self._tell(client.node_id, None)
         return PeerSeen(client.node_id, Contact.ANSWERED, view.mode, view.state, view.term, has_granted)
+
+    async def _order_fence(self, client: NodeClient, view: NodeView) -> None:
+        """Tell a peer that serves in a lower term to stop, until it has."""
+        term = self._node.term
+        owns_higher = term is not None and term.owner != client.node_id and term.is_higher_than(view.term)
+        if self._node.is_active and view.state is State.ACTIVE and owns_higher:
+            await client.order_fence(OrderFence())
 
     async def _ask_grant(self, client: NodeClient, view: NodeView) -> bool:
         """Ask a peer that accepts our term whether we may go on serving, while we wait for that."""

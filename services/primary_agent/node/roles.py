@@ -60,8 +60,8 @@ class Roles:
             return self._node.view()
         if asked.kind is AttemptKind.FORCE and not asked.is_by_hand:
             raise RequestError("only an administrator can force a node")
-        if asked.kind is AttemptKind.SWITCHOVER and asked.peer is None:
-            raise RequestError("a switchover names the node that hands over")
+        if (asked.peer is not None) != (asked.kind in (AttemptKind.SWITCHOVER, AttemptKind.TAKEOVER)):
+            raise RequestError("a switchover and a takeover name the node that serves now, no other promotion does")
         if asked.kind is not AttemptKind.SWITCHOVER:
             self._node.require_no_grant(asked.silent_seconds)
         heard = [seen.term for seen in self._peers.seen.values() if seen.term is not None]
