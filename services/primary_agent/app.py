@@ -23,6 +23,7 @@ from services.primary_agent.node.peer_watch import PeerWatch
 from services.primary_agent.node.performer import Performer
 from services.primary_agent.node.promotion import Promotion
 from services.primary_agent.node.record import RecordFile
+from services.primary_agent.node.record_copy import RecordCopy
 from services.primary_agent.node.roles import Roles
 from services.primary_agent.node.stand_in import NoCapture, NoFence, NoHooks
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
@@ -67,7 +68,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     node = Node(settings, clock, store, kernel_boot_id=kernel_boot_id())
     databases = DatabaseWatch(settings, clock, looked)
     peers = PeerWatch(settings, clock, node, looked)
-    judgement = Judgement(settings, clock, node, peers, databases, looked)
+    copy = RecordCopy(settings, node)
+    judgement = Judgement(settings, clock, node, peers, databases, copy, looked)
 
     capture = CaptureService(settings, clock, node)
     exports = ExportService(settings, clock, node, capture)
@@ -104,6 +106,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             Sibling("database watch", databases.run),
             Sibling("peer watch", peers.run),
             Sibling("judgement", judgement.run),
+            Sibling("copy of the record", copy.run),
             Sibling("performer", performer.run),
             Sibling("hooks", performer.run_hooks),
             Sibling("capture", capture.run),

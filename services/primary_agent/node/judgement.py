@@ -8,6 +8,7 @@ from typing import Final
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.peer_watch import PeerWatch
+from services.primary_agent.node.record_copy import RecordCopy
 from shared.clock import Clock
 from shared.lifecycle import run_every
 from shared.node.observation import Databases
@@ -26,9 +27,11 @@ class Judgement:
         node: Node,
         peers: PeerWatch,
         databases: DatabaseWatch,
+        copy: RecordCopy,
         looked: asyncio.Event,
     ) -> None:
         self._node = node
+        self._copy = copy
         self._peers = peers
         self._databases = databases
         self._clock = clock
@@ -41,7 +44,9 @@ class Judgement:
         await run_every(PAUSE_SECONDS, self.judge, name="judgement", clock=self._clock, wake=self._looked)
 
     async def judge(self) -> None:
-        """Judge once; raise RecordUnwritable."""
+        """Judge once; raise RecordUnwritable, and PostgresError while the copy of the record cannot be read."""
+        if self._databases.postmaster_started_at is not None:
+            await self._copy.check()
         await self._node.judge(
             self._peers.seen,
             databases=await self._survey(),

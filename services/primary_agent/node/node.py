@@ -172,6 +172,12 @@ class Node:
             await self._write(command(self._record))
             return self._record
 
+    async def close_rolled_back(self, command: Callable[[Record], Record]) -> None:
+        """Stop for good because the record is an old one; also one whose start is not judged yet."""
+        async with self._writing:
+            self._start = Start.JUDGED
+            await self._write(command(self._record))
+
     async def grant(self, caller: str, epoch: int) -> float:
         """Promise a peer that may serve on not to be promoted for so many seconds, nor on evidence from before.
 
@@ -281,7 +287,7 @@ class Node:
         before = self._record
         if after == before:
             return
-        after = after.model_copy(update={"serial": before.serial + 1})
+        after = after.model_copy(update={"serial": max(before.serial, after.serial) + 1})
         try:
             await asyncio.to_thread(self._store.save, after)
         except RecordUnwritable as error:

@@ -1,0 +1,1 @@
+"""Changes of roles as this controller drives them: failover, switchover, return. The agents hold the records."""
