@@ -35,6 +35,7 @@ async def serve(settings: Settings) -> None:
             sources=links.heartbeats,
             copy_component=_copy_from(settings, links),
             clear_orphans=clear,
+            speaker=links.voice,
         ) as controller,
     ):
         links.voice.listen_to(lambda: controller.parts.monitor.own)

@@ -20,7 +20,10 @@ from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.sync import CopyComponent, SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
+from shared.http.caller import Doorkeeper
+from shared.http.credentials import NodeKeys
 from shared.lifecycle import Sibling, run_every
+from shared.node.protocol import Speaker
 from shared.settings import Settings
 
 
@@ -40,10 +43,12 @@ async def assemble(
     sources: Sequence[HeartbeatSource],
     copy_component: CopyComponent,
     clear_orphans: Callable[[], Awaitable[None]],
+    speaker: Callable[[], Speaker],
 ) -> AsyncIterator[Controller]:
     """Put the controller together for the time of a block; nothing is asked of anybody yet.
 
-    `sources` are the heartbeats of this node and then of each peer, in the order of the settings.
+    `sources` are the heartbeats of this node and then of each peer, in the order of the settings; `speaker` says who
+    answers them.
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node = settings.node.id
@@ -79,6 +84,7 @@ async def assemble(
             runner=runner,
             schedule=SyncSchedule(runner, monitor, config, clock),
             lookout=Lookout(settings.components, monitor, runner, config, clock),
+            doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )
         yield Controller(parts, _loops(parts, recorder))
 

@@ -1,27 +1,19 @@
 """Asks another node's agent, or the own one over its unix socket: the mirror of the agent's routes.
 
-Every request says who asks, every answer is checked for pair, node and protocol. How a failure is translated stands in
-`shared/node/failures.py`. What an answer means for the pair is decided elsewhere.
+How it asks and what it checks is `link.py`. What an answer means for the pair is decided elsewhere.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 from urllib.parse import quote
 
-import httpx
-from pydantic import ValidationError
-
-from shared.clock import Clock, SystemClock, format_instant
-from shared.errors import PeerError, PeerUnreachable, ProtocolMismatch, TransferIncomplete, WrongPair
-from shared.http.tls import client_context
-from shared.node.failures import describe, explain_failure, explain_refusal
+from shared.clock import Clock, format_instant
+from shared.node.link import DEADLINE_SECONDS, NodeLink, own_http, peer_http
 from shared.node.model import (
     AttemptName,
     Components,
@@ -38,18 +30,12 @@ from shared.node.model import (
     Promote,
     Settle,
     Settled,
-    Wire,
 )
-from shared.node.protocol import Speaker, read_speaker
+from shared.node.protocol import Speaker
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 from shared.settings import PeerSettings, Settings
 
-DEADLINE_SECONDS: Final = 3.0
 OPEN_EXPORT_SECONDS: Final = 120.0
-SILENCE_SECONDS: Final = 3600.0  # of a stream: the other server may search long for the first row
-KEEP_CONNECTION_SECONDS: Final = 30.0  # shorter than the servers keep theirs
-
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,29 +49,8 @@ class Heard:
     received_monotonic: float
 
 
-class NodeClient:
-    """One node's agent, seen from here; close it with `aclose` or use it as an async context manager.
-
-    All methods raise PeerUnreachable (it does not answer in time), PeerRefusedUs (401, 403, TLS), PeerRefusal (its own
-    refusal, with `peer_code`), WrongPair, ProtocolMismatch, or PeerError (anything else than a right answer).
-    """
-
-    def __init__(
-        self,
-        http: httpx.AsyncClient,
-        node_id: str,
-        speaker: Callable[[], Speaker],
-        *,
-        deadline_seconds: float = DEADLINE_SECONDS,
-        clock: Clock | None = None,
-        address: str | None = None,
-    ) -> None:
-        self.node_id = node_id
-        self._address = address or str(http.base_url)
-        self._http = http
-        self._speaker = speaker
-        self._deadline_seconds = deadline_seconds
-        self._clock = clock or SystemClock()
+class NodeClient(NodeLink):
+    """One node's agent, seen from here; what every method raises is said at NodeLink."""
 
     @classmethod
     def of_peer(
@@ -98,11 +63,7 @@ class NodeClient:
         clock: Clock | None = None,
     ) -> Self:
         """Return a client for a peer's agent at its configured address, with this node's key."""
-        has_tls = peer.agent_url.startswith("https://")
-        transport = httpx.AsyncHTTPTransport(
-            verify=client_context(settings.tls.ca_file) if has_tls else False, trust_env=False, limits=_LIMITS
-        )
-        http = _http(transport, peer.agent_url, settings.node.key.get_secret_value())
+        http = peer_http(settings, peer.agent_url)
         return cls(http, peer.node_id, speaker, deadline_seconds=deadline_seconds, clock=clock)
 
     @classmethod
@@ -115,9 +76,7 @@ class NodeClient:
         clock: Clock | None = None,
     ) -> Self:
         """Return a client for this node's own agent, over its unix socket and without a key."""
-        transport = httpx.AsyncHTTPTransport(uds=str(settings.agent_socket), verify=False, trust_env=False)
-        http = _http(transport, "http://agent", None)
-        socket = str(settings.agent_socket)
+        http, socket = own_http(settings), str(settings.agent_socket)
         return cls(http, settings.node.id, speaker, deadline_seconds=deadline_seconds, clock=clock, address=socket)
 
     async def heartbeat(self) -> Heard:
@@ -223,110 +182,6 @@ class NodeClient:
         """Stream the schema as a pg_dump archive; a stream that breaks raises TransferIncomplete."""
         async with self._stream(f"{_export_path(export_id)}/schema") as chunks:
             yield chunks
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._http.aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def _tell(self, method: str, path: str, asked: Wire) -> httpx.Response:
-        return await self._ask(method, path, body=asked.model_dump_json())
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: dict[str, str] | None = None,
-        body: str | None = None,
-        deadline_seconds: float | None = None,
-    ) -> httpx.Response:
-        """Return the whole answer, checked, within the deadline as a whole."""
-        seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
-        headers = self._speaker().headers() | ({} if body is None else {"Content-Type": "application/json"})
-        try:
-            async with asyncio.timeout(seconds):
-                response = await self._http.request(
-                    method, path, params=params, content=body, headers=headers, timeout=seconds
-                )
-        except TimeoutError as error:
-            raise PeerUnreachable(f"{self._name}: no answer within {seconds:g} s") from error
-        except httpx.HTTPError as error:
-            raise explain_failure(self._name, error) from error
-        self._check(response)
-        return response
-
-    @asynccontextmanager
-    async def _stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
-        timeout = httpx.Timeout(SILENCE_SECONDS, connect=self._deadline_seconds)
-        request = self._http.build_request("GET", path, headers=self._speaker().headers(), timeout=timeout)
-        try:
-            response = await self._http.send(request, stream=True)
-        except httpx.HTTPError as error:
-            raise explain_failure(self._name, error) from error
-        try:
-            if response.is_error:
-                await self._read_rest(response)
-            self._check(response)
-            yield self._chunks(response)
-        finally:
-            await response.aclose()
-
-    async def _read_rest(self, response: httpx.Response) -> None:
-        try:
-            await response.aread()
-        except httpx.HTTPError as error:
-            raise explain_failure(self._name, error) from error
-
-    async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in response.aiter_raw():
-                yield chunk
-        except httpx.HTTPError as error:
-            raise TransferIncomplete(f"{self._name}: the stream broke: {describe(error)}") from error
-
-    def _check(self, response: httpx.Response) -> None:
-        if not response.is_success:
-            raise explain_refusal(self._name, response)
-        speaker = read_speaker(response.headers)
-        if speaker is None:
-            raise PeerError(f"{self._name}: what answers is no Warmstandby agent")
-        if speaker.pair_id != self._speaker().pair_id:
-            raise WrongPair(f"{self._name}: belongs to the pair {speaker.pair_id}")
-        if speaker.node_id != self.node_id:
-            raise WrongPair(
-                f"{self._name}: says that it is the node {speaker.node_id}",
-                hint="Compare node_id and the URLs in [[peers]] with [node] id of the other node.",
-            )
-        if not speaker.is_understood:
-            raise ProtocolMismatch(f"{self._name}: speaks protocol {speaker.protocol_min} to {speaker.protocol}")
-
-    def _parse(self, response: httpx.Response, read: Callable[[bytes], Answer]) -> Answer:
-        try:
-            return read(response.content)
-        except ValidationError as error:
-            fault = error.errors(include_input=False)[0]
-            where = ".".join(str(part) for part in fault["loc"])
-            raise PeerError(f"{self._name}: its answer cannot be read: {where}: {fault['msg']}") from error
-
-    @property
-    def _name(self) -> str:
-        return f"node {self.node_id} at {self._address}"
-
-
-_LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=KEEP_CONNECTION_SECONDS)
-
-
-def _http(transport: httpx.AsyncHTTPTransport, base_url: str, key: str | None) -> httpx.AsyncClient:
-    headers = {"Accept-Encoding": "identity"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
-    return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, trust_env=False)
 
 
 def _export_path(export_id: str) -> str:

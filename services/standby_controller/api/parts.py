@@ -18,6 +18,7 @@ from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
+from shared.http.caller import Doorkeeper
 from shared.settings import Settings
 
 _KEY: Final = "parts"
@@ -39,6 +40,7 @@ class Parts:
     runner: SyncRunner
     schedule: SyncSchedule
     lookout: Lookout
+    doorkeeper: Doorkeeper
 
 
 def give_parts(app: FastAPI, parts: Parts) -> None:

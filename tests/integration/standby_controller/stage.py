@@ -25,6 +25,7 @@ from shared.clock import SystemClock
 from shared.errors import WarmstandbyError
 from shared.node.client import Heard
 from shared.node.model import ClockExchange, DatabaseHealth, Envelope, Heartbeat, State, Term, UnkeptTable, Versions
+from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
 from shared.settings import (
     ComponentSettings,
@@ -190,7 +191,12 @@ async def open_stage(
     copy = ScriptedCopy()
     copy.hold.set()
     async with assemble(
-        settings_of(dsn, folder), SystemClock(), sources=[own, peer], copy_component=copy.copy, clear_orphans=copy.clear
+        settings_of(dsn, folder),
+        SystemClock(),
+        sources=[own, peer],
+        copy_component=copy.copy,
+        clear_orphans=copy.clear,
+        speaker=lambda: Speaker("pair", "b", "boot", 1),
     ) as controller:
         parts, app = controller.parts, new_app(docs=True)
         give_parts(app, parts)

@@ -1,0 +1,41 @@
+"""Asks a peer's controller: the mirror of the controller's routes for nodes, and its probe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+from shared.clock import Clock
+from shared.errors import PeerError
+from shared.node.controller_model import ControllerView, Live
+from shared.node.link import DEADLINE_SECONDS, NodeLink, peer_http
+from shared.node.protocol import Speaker
+from shared.settings import PeerSettings, Settings
+
+
+class ControllerClient(NodeLink):
+    """One peer's controller, seen from here; what every method raises is said at NodeLink."""
+
+    @classmethod
+    def of_peer(
+        cls,
+        settings: Settings,
+        peer: PeerSettings,
+        speaker: Callable[[], Speaker],
+        *,
+        deadline_seconds: float = DEADLINE_SECONDS,
+        clock: Clock | None = None,
+    ) -> Self:
+        """Return a client for a peer's controller at its configured address, with this node's key."""
+        http = peer_http(settings, peer.controller_url)
+        return cls(http, peer.node_id, speaker, deadline_seconds=deadline_seconds, clock=clock)
+
+    async def check_live(self) -> None:
+        """Ask the probe that needs no credential; raise unless a controller answers that it lives."""
+        response = await self._ask("GET", "/health/live", is_named=False)
+        if not self._parse(response, Live.model_validate_json).is_live:
+            raise PeerError(f"{self._name}: it says itself that it does not live")
+
+    async def view(self) -> ControllerView:
+        """Read what the controller knows."""
+        return self._parse(await self._ask("GET", "/nodes/view"), ControllerView.model_validate_json)

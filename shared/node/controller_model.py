@@ -1,0 +1,33 @@
+"""What the controllers of a pair say to each other on the wire. Values only, no I/O and no clock."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from shared.node.model import Envelope, State, Wire
+
+
+class Live(Wire):
+    """The probe that every controller answers, without a credential (`GET /health/live`)."""
+
+    is_live: bool
+
+
+class Gap(Wire):
+    """Why a node would not take over now."""
+
+    code: str
+    text: str
+
+
+class ControllerView(Envelope):
+    """What one controller knows of its own node and of the pair's protection (`GET /nodes/view`)."""
+
+    state: State | None = Field(description="Its node's state; null while its own agent does not answer.")
+    protected: bool = Field(description="Would a standby take over now, as this controller sees it?")
+    reasons: tuple[Gap, ...] = Field((), description="Why not.")
+    is_eligible: bool | None = Field(None, description="May its node promote itself, as its own agent has recorded it?")
+    data_age_seconds: float | None = Field(None, description="Age of its oldest copy; null where it has none.")
+    automatic_failover_age_seconds: float | None = Field(
+        None, description="How long ago its node took over by itself; null where it did not, as far as it knows."
+    )
