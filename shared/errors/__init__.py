@@ -30,6 +30,7 @@ from shared.errors.credentials import (
     CredentialMissing,
     ForbiddenError,
 )
+from shared.errors.gate import GateRefused
 from shared.errors.peers import (
     PeerError,
     PeerRefusal,
@@ -119,6 +120,7 @@ __all__ = [
     "FenceIncomplete",
     "FinalDeltaTooLong",
     "ForbiddenError",
+    "GateRefused",
     "GrantGiven",
     "GuardClosed",
     "HookVeto",
