@@ -96,7 +96,7 @@ def _table(root: Schema, section: Schema) -> Iterator[str]:
 
 def _default(field: Schema) -> str:
     value = field.get("default")
-    if value is None:
+    if value is None or value == []:
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -111,7 +111,8 @@ def _allowed(root: Schema, field: Schema) -> str:
         return ", ".join(f"`{one}`" for one in field["enum"])
     if field.get("format") == "password":
         return "text, secret"
-    kind = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`"}.get(field["type"], "text")
+    kinds = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list of texts"}
+    kind = kinds.get(field["type"], "text")
     if field.get("format") == "path":
         kind = "path"
     return kind + _limits(field)

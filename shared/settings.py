@@ -6,13 +6,14 @@ here but in the pair's configuration (control database).
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from shared.addresses import host_of, is_loopback
 
 
 class Mode(StrEnum):
@@ -90,6 +91,9 @@ class NodeSettings(Section):
         None, ge=1, le=15, description="Class of this node's epochs; by default 1 for the primary, 2 for the secondary."
     )
     site: Name = Field("main", description="Where the node stands.")
+    promotion: Promotion = Field(
+        Promotion.AUTOMATIC, description="Whether this node may promote itself; equal in [[peers]] of the other node."
+    )
     state_dir: Path = Field(description="Folder for the node's record and its unix socket.")
 
     @property
@@ -130,12 +134,7 @@ class ListenSettings(Section):
     @property
     def is_loopback(self) -> bool:
         """Say whether only this machine can reach the service."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @model_validator(mode="after")
     def check_tls_pair(self) -> Self:
@@ -183,6 +182,11 @@ class ControllerSettings(ListenSettings):
     heartbeat_timeout_seconds: float = Field(
         3.0, gt=0, le=60, description="How long an answer to a heartbeat is waited for."
     )
+    reference_targets: tuple[Address, ...] = Field(
+        (),
+        description="Addresses (host:port) that take a connection whenever this node's network works, as a gateway or "
+        "a name server does; a standby that reaches none of them never promotes itself.",
+    )
     parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
     lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
 
@@ -203,6 +207,7 @@ class ComponentSettings(Section):
 
     name: Name = Field(description="The component's name; equal on both nodes.")
     database: str = Field(min_length=1, max_length=63, description="The database of that component on this node.")
+    required: bool = Field(True, description="Without a sync of it in the present term the node is not promoted.")
 
 
 class PeerSettings(Section):
@@ -214,9 +219,16 @@ class PeerSettings(Section):
     agent_url: Url = Field(description="Where its agent is, as https://host:8440 or http://host:8440.")
     controller_url: Url = Field(description="Where its controller is, as https://host:8441 or http://host:8441.")
     key: Key = Field(description="The peer's own key: who calls with it is this peer.")
-    promotion: Promotion = Field(
-        Promotion.AUTOMATIC, description="Whether it may promote itself; no node does so in this release."
+    database: Address | None = Field(
+        None, description="Its PostgreSQL server (host:port), looked at when its agent is silent; by default it is not."
     )
+    promotion: Promotion = Field(Promotion.AUTOMATIC, description="Whether it may promote itself.")
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Return the hosts at which it is looked for."""
+        places = [self.agent_url, self.controller_url, *([] if self.database is None else [self.database])]
+        return frozenset(host_of(place) for place in places)
 
 
 class TlsSettings(Section):
@@ -268,6 +280,16 @@ class Settings(Section):
             raise ValueError("peers: node_id must differ from [node] id")
         if len(set(keys)) != len(keys):
             raise ValueError("every node needs a key of its own")
+        for target in self.controller.reference_targets:
+            for peer in self.peers:
+                if host_of(target) in peer.hosts and not is_loopback(host_of(target)):
+                    raise ValueError(
+                        f"controller: reference_targets: {target} is the peer {peer.node_id} itself: "
+                        "when that is down, this node would take itself for cut off"
+                    )
+        promotions = [self.node.promotion, *(peer.promotion for peer in self.peers)]
+        if promotions.count(Promotion.AUTOMATIC) > 2:
+            raise ValueError("only two nodes may have promotion automatic: without a referee no more can be told apart")
         if sum(peer.mode is Mode.PRIMARY for peer in self.peers) + (self.node.mode is Mode.PRIMARY) > 1:
             raise ValueError("only one node may have mode primary")
         return self

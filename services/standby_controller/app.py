@@ -33,6 +33,7 @@ async def serve(settings: Settings) -> None:
             settings,
             clock,
             sources=links.heartbeats,
+            controllers=links.controllers,
             copy_component=_copy_from(settings, links),
             clear_orphans=clear,
             speaker=links.voice,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.standby_controller.api.parts import Parts
+from services.standby_controller.doors import ControllerSource, Doors
 from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import HeartbeatSource, Monitor
+from services.standby_controller.pace import fact_limit_seconds, pace_of
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import open_database
@@ -41,24 +43,27 @@ async def assemble(
     clock: Clock,
     *,
     sources: Sequence[HeartbeatSource],
+    controllers: Mapping[str, ControllerSource],
     copy_component: CopyComponent,
     clear_orphans: Callable[[], Awaitable[None]],
     speaker: Callable[[], Speaker],
 ) -> AsyncIterator[Controller]:
     """Put the controller together for the time of a block; nothing is asked of anybody yet.
 
-    `sources` are the heartbeats of this node and then of each peer, in the order of the settings; `speaker` says who
-    answers them.
+    `sources` are the heartbeats of this node and then of each peer, in the order of the settings, `controllers` those
+    of the peers; `speaker` says who answers them.
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node = settings.node.id
         events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
         config = PairConfig(database, events)
         recorder = Recorder(heartbeats, events, history, config, clock)
+        doors = Doors(settings, controllers, clock)
         monitor = Monitor(
             _nodes(settings, sources),
-            heartbeat_seconds=settings.controller.heartbeat_seconds,
-            config=lambda: config.known,
+            pace=lambda: pace_of(settings, config.known),
+            fact_limit_seconds=fact_limit_seconds(settings),
+            second_opinion=doors.ask,
             recorder=recorder,
             clock=clock,
         )
@@ -71,6 +76,7 @@ async def assemble(
             monitor=monitor,
             clock=clock,
         )
+        monitor.listen_to(runner.heard_from)
         parts = Parts(
             settings=settings,
             clock=clock,

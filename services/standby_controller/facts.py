@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.policy.detector import Series
 from services.standby_controller.store.records import Failure
 from shared.node.model import CaptureState, Heartbeat, State, Term
 from shared.settings import Mode
@@ -36,6 +37,7 @@ class NodeFacts:
     answered_at_monotonic: float | None = None
     asked_since_monotonic: float | None = None
     misses: int = 0
+    series: Series = field(default_factory=Series)
     problem: Failure | None = None
     offset: ClockOffset | None = None
     round_trip_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""The links to the agents of all nodes: one client for each node's heartbeat, another for each peer's exports.
+"""The links to all nodes: one client for each node's heartbeat, others for each peer's exports and its controller.
 
 They are apart so that a long export never makes a heartbeat wait for a connection.
 """
@@ -14,6 +14,7 @@ from typing import Final
 from services.standby_controller.facts import NodeFacts
 from shared.clock import Clock
 from shared.node.client import NodeClient
+from shared.node.controller_client import ControllerClient
 from shared.node.protocol import Speaker
 from shared.settings import Settings
 
@@ -45,11 +46,12 @@ class OwnVoice:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Clients: `heartbeats` of this node and then of each peer in the order of the settings, `exports` by node."""
+    """Clients: `heartbeats` of this node and then of each peer in the order of the settings, the others by node."""
 
     voice: OwnVoice
     heartbeats: Sequence[NodeClient]
     exports: Mapping[str, NodeClient]
+    controllers: Mapping[str, ControllerClient]
 
 
 @asynccontextmanager
@@ -60,7 +62,7 @@ async def open_links(settings: Settings, clock: Clock) -> AsyncIterator[Links]:
         own = await stack.enter_async_context(
             NodeClient.of_own_agent(settings, voice, deadline_seconds=seconds, clock=clock)
         )
-        heartbeats, exports = [own], {}
+        heartbeats, exports, controllers = [own], {}, {}
         for peer in settings.peers:
             heartbeats.append(
                 await stack.enter_async_context(
@@ -70,4 +72,7 @@ async def open_links(settings: Settings, clock: Clock) -> AsyncIterator[Links]:
             exports[peer.node_id] = await stack.enter_async_context(
                 NodeClient.of_peer(settings, peer, voice, deadline_seconds=EXPORT_DEADLINE_SECONDS, clock=clock)
             )
-        yield Links(voice, heartbeats, exports)
+            controllers[peer.node_id] = await stack.enter_async_context(
+                ControllerClient.of_peer(settings, peer, voice, deadline_seconds=seconds, clock=clock)
+            )
+        yield Links(voice, heartbeats, exports, controllers)

@@ -1,34 +1,51 @@
-"""One look after the other at every node's heartbeat: keeps the last facts, counts misses, tells of changes.
+"""One look after the other at every node: keeps the last facts, the evidence of failures, tells of changes.
 
-What a silence means for roles is not judged here.
+What a series of looks amounts to is `policy/detector.py`; what follows from it for roles is not judged here.
 """
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
+from services.standby_controller.doors import Opinion, door_of_error
 from services.standby_controller.facts import NodeFacts, Reach
-from services.standby_controller.pair_document import PairDocument
+from services.standby_controller.monitor_events import capture_events, kind_to_tell, trouble_event
 from services.standby_controller.pause_watch import PauseWatch
 from services.standby_controller.policy.clock_offset import ClockOffset, best_offset, offset_of_exchange
+from services.standby_controller.policy.detector import (
+    Diagnosis,
+    Door,
+    FailureKind,
+    Look,
+    Pace,
+    Series,
+    add_life_sign,
+    add_look,
+    begin_anew,
+    count_misses,
+    diagnose,
+)
 from services.standby_controller.recorder import Recorder
-from services.standby_controller.severity import Severity
-from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord
 from services.standby_controller.store.records import Failure
 from shared.clock import Clock
-from shared.errors import PeerUnreachable, WarmstandbyError
+from shared.errors import WarmstandbyError
 from shared.lifecycle import Sibling, run_every
 from shared.node.client import Heard
-from shared.node.model import State
+from shared.node.model import Heartbeat
 
 OFFSET_SAMPLES: Final = 8
 OWN_LOOK_SECONDS: Final = 1.0
+SPACING: Final = 0.5
+"""Of the re-check pause: a look on demand that follows another sooner is no evidence of its own."""
+
+SecondOpinion = Callable[[str], Coroutine[Any, Any, Opinion]]
 
 
 class HeartbeatSource(Protocol):
@@ -45,19 +62,29 @@ class Monitor:
         self,
         nodes: Sequence[tuple[NodeFacts, HeartbeatSource]],
         *,
-        heartbeat_seconds: float,
-        config: Callable[[], PairDocument],
+        pace: Callable[[], Pace],
+        fact_limit_seconds: float,
+        second_opinion: SecondOpinion,
         recorder: Recorder,
         clock: Clock,
     ) -> None:
         self._facts = {facts.node_id: facts for facts, _ in nodes}
         self._sources: Mapping[str, HeartbeatSource] = {facts.node_id: source for facts, source in nodes}
         self._offsets: dict[str, deque[ClockOffset]] = {name: deque(maxlen=OFFSET_SAMPLES) for name in self._facts}
-        self._heartbeat_seconds = heartbeat_seconds
-        self._config = config
+        self._told = dict.fromkeys(self._facts, FailureKind.WELL)
+        self._took_seconds = dict.fromkeys(self._facts, 0.0)
+        self._pace = pace
+        self._fact_limit_seconds = fact_limit_seconds
+        self._second_opinion = second_opinion
         self._recorder = recorder
         self._clock = clock
         self._pauses = PauseWatch(clock)
+        self._heard_from: Callable[[str], float | None] = lambda _: None
+        self.looked: Final = asyncio.Event()
+
+    def listen_to(self, heard_from: Callable[[str], float | None]) -> None:
+        """Take life signs of another kind from there: when a node last sent anything else (monotonic)."""
+        self._heard_from = heard_from
 
     @property
     def own(self) -> NodeFacts:
@@ -74,44 +101,64 @@ class Monitor:
         """Return the facts of all nodes, this one first."""
         return (self.own, *self.peers)
 
+    def diagnosis(self, node_id: str) -> Diagnosis:
+        """Return what is wrong with a node now; what was seen before a pause of this process counts for nothing."""
+        self._set_series(node_id, self._fresh(node_id))
+        return diagnose(self._facts[node_id].series, self._pace().failures)
+
+    def begin_anew(self, at_monotonic: float) -> None:
+        """Let no evidence from before that moment count, of any node."""
+        for node_id, facts in self._facts.items():
+            self._set_series(node_id, begin_anew(facts.series, at_monotonic))
+
     def siblings(self) -> list[Sibling]:
         """Return the loops: one for each node, so that a slow one does not make another look silent."""
-        loops = [
-            Sibling(
-                f"look at {facts.node_id}",
-                functools.partial(
-                    run_every,
-                    min(OWN_LOOK_SECONDS, self._heartbeat_seconds) if facts.is_own else self._heartbeat_seconds,
-                    functools.partial(self.look, facts.node_id),
-                    name=f"look at {facts.node_id}",
-                    clock=self._clock,
-                ),
-            )
-            for facts in self._facts.values()
-        ]
+        loops = []
+        for node_id in self._facts:
+            name, pause = f"look at {node_id}", functools.partial(self._pause_seconds, node_id)
+            look = functools.partial(self.look, node_id)
+            loops.append(Sibling(name, functools.partial(run_every, pause, look, name=name, clock=self._clock)))
         return [Sibling("pause watch", self._pauses.run), *loops]
 
     async def look(self, node_id: str) -> None:
-        """Ask one node once and note what it said."""
-        sent_at, sent = self._clock.now(), self._clock.monotonic()
-        try:
-            heard = await self._sources[node_id].heartbeat()
-        except WarmstandbyError as error:
-            is_silence = isinstance(error, PeerUnreachable)
-            if is_silence and await self._pauses.was_paused_since(sent):
-                return
-            failure = Failure(error.code, error.detail, error.hint)
-            self._note_failure(node_id, sent_at, sent, failure, is_silence=is_silence)
+        """Ask one node once and note what it said; its other doors are asked too where its agent was silent before."""
+        sent_at, began = self._clock.now(), self._clock.monotonic()
+        async with asyncio.TaskGroup() as group:
+            asking = None
+            if self._is_suspect(node_id):  # all doors at once: a look takes no longer than the timeout
+                asking = group.create_task(self._second_opinion(node_id), name=f"second opinion on {node_id}")
+            answer = await _ask(self._sources[node_id])
+            if asking is not None and isinstance(answer, Heard):
+                asking.cancel()
+        if isinstance(answer, Heard):
+            self._note_answer(node_id, began, answer)
         else:
-            self._note_answer(node_id, heard)
+            opinion = asking.result() if asking is not None else Opinion()
+            self._note_failure(node_id, sent_at, began, answer, opinion)
+        self._took_seconds[node_id] = self._clock.monotonic() - began
+        self.looked.set()
 
-    def _note_answer(self, node_id: str, heard: Heard) -> None:
+    def _pause_seconds(self, node_id: str) -> float:
+        """Return the time from the start of a look to that of the next: sooner while a silence is not certain."""
+        pace, facts = self._pace(), self._facts[node_id]
+        if facts.is_own:
+            return min(OWN_LOOK_SECONDS, pace.interval_seconds)
+        if 0 < facts.misses < pace.failures:
+            return self._took_seconds[node_id] + pace.recheck_seconds
+        return pace.interval_seconds
+
+    def _is_suspect(self, node_id: str) -> bool:
+        facts = self._facts[node_id]
+        return not facts.is_own and (facts.misses > 0 or self._pace().failures == 1)
+
+    def _note_answer(self, node_id: str, began: float, heard: Heard) -> None:
         before, heartbeat = self._facts[node_id], heard.heartbeat
         round_trip = heard.received_monotonic - heard.sent_monotonic
         sample = offset_of_exchange(heard.sent_at, heartbeat.clock.received_at, heartbeat.clock.answered_at, round_trip)
         offsets = self._offsets[node_id]
         if sample is not None:
             offsets.appendleft(sample)
+        look = self._look_of(heartbeat, began)
         after = replace(
             before,
             reach=Reach.ANSWERING,
@@ -121,6 +168,7 @@ class Monitor:
             answered_at=heard.received_at,
             answered_at_monotonic=heard.received_monotonic,
             asked_since_monotonic=before.asked_since_monotonic or heard.sent_monotonic,
+            series=add_look(self._fresh(node_id), look),
             misses=0,
             problem=None,
             offset=None if before.is_own else best_offset(offsets),
@@ -142,46 +190,88 @@ class Monitor:
             )
         self._tell_changes(before, after)
 
+    def _look_of(self, heartbeat: Heartbeat, began: float) -> Look:
+        """Return the look of a heartbeat; a fact that is too old is unknown, and unknown is not healthy."""
+        database, application, limit = heartbeat.database, heartbeat.application, self._fact_limit_seconds
+        is_database_healthy = database.is_healthy and database.checked_age_seconds <= limit
+        is_application_healthy = application is None or (
+            application.is_healthy and application.checked_age_seconds <= limit
+        )
+        detail = ""
+        if not is_database_healthy:
+            detail = database.problem.text if database.problem else "its last look at its database is too old"
+        elif not is_application_healthy and application is not None:
+            detail = application.detail or "its last look at the application is too old"
+        return Look(
+            began,
+            self._clock.monotonic(),
+            Door.ANSWERED,
+            is_database_healthy=is_database_healthy,
+            is_application_healthy=is_application_healthy,
+            detail=detail,
+        )
+
     def _note_failure(
-        self, node_id: str, sent_at: datetime, sent: float, failure: Failure, *, is_silence: bool
+        self, node_id: str, sent_at: datetime, began: float, error: WarmstandbyError, opinion: Opinion
     ) -> None:
-        before = self._facts[node_id]
-        misses = before.misses + 1 if is_silence else 0
-        is_lost = misses >= self._config().monitor.misses_until_lost
-        silence = Reach.LOST if is_lost else Reach.MISSING
+        before, door = self._facts[node_id], door_of_error(error)
+        fresh = self._fresh(node_id)
+        if door is Door.SILENT and began < fresh.fresh_from_seconds:
+            self._set_series(node_id, fresh)  # this process slept: the silence may be its own
+            return
+        look = Look(
+            began,
+            self._clock.monotonic(),
+            door,
+            controller=opinion.controller,
+            database=opinion.database,
+            references=opinion.references,
+            detail=error.detail,
+        )
+        spacing = 0.0 if before.is_own else SPACING * self._pace().recheck_seconds
+        series = add_look(fresh, look, spacing_seconds=spacing)
+        misses = count_misses(series)
+        silence = Reach.LOST if misses >= self._pace().failures else Reach.MISSING
         after = replace(
             before,
-            reach=silence if is_silence else Reach.REFUSED,
+            reach=silence if door is Door.SILENT else Reach.REFUSED,
+            series=series,
             misses=misses,
-            problem=failure,
-            asked_since_monotonic=before.asked_since_monotonic or sent,
+            problem=Failure(error.code, error.detail, error.hint),
+            asked_since_monotonic=before.asked_since_monotonic or began,
         )
         self._facts[node_id] = after
         if not before.is_own:
-            self._recorder.add_heartbeat(HeartbeatRecord(peer=node_id, at=sent_at, result=failure.code))
+            self._recorder.add_heartbeat(HeartbeatRecord(peer=node_id, at=sent_at, result=error.code))
         self._tell_changes(before, after)
 
-    def _tell_changes(self, before: NodeFacts, after: NodeFacts) -> None:
-        who = "This node's agent" if after.is_own else f"Node {after.node_id}"
-        problem = after.problem.detail if after.problem else ""
-        if before.reach is not after.reach:
-            if after.reach is Reach.LOST:
-                kind = EventKind.AGENT_LOST if after.is_own else EventKind.PEER_LOST
-                self._tell(kind, Severity.CRITICAL, after.node_id, f"{who} does not answer: {problem}")
-            elif after.reach is Reach.REFUSED:
-                self._tell(EventKind.PEER_REFUSED, Severity.WARNING, after.node_id, f"{who} refuses: {problem}")
-            elif after.reach is Reach.ANSWERING and before.reach in (Reach.LOST, Reach.REFUSED):
-                kind = EventKind.AGENT_BACK if after.is_own else EventKind.PEER_BACK
-                self._tell(kind, Severity.INFO, after.node_id, f"{who} answers again")
-        if after.present is None or after.state is not State.ACTIVE:
-            return
-        broken_before, broken_after = before.broken_captures(), after.broken_captures()
-        for component in broken_after.keys() - broken_before.keys():
-            text = f"{who} does not capture the changes of {component}: {broken_after[component]}"
-            self._tell(EventKind.CAPTURE_BROKEN, Severity.WARNING, component, text)
-        for component in broken_before.keys() - broken_after.keys():
-            text = f"{who} captures the changes of {component} again"
-            self._tell(EventKind.CAPTURE_MENDED, Severity.INFO, component, text)
+    def _fresh(self, node_id: str) -> Series:
+        """Return the evidence without what this process slept through, and with life signs of other kinds."""
+        series, paused_until, heard_at = (
+            self._facts[node_id].series,
+            self._pauses.last_pause_ended(),
+            self._heard_from(node_id),
+        )
+        if paused_until is not None:
+            series = begin_anew(series, paused_until)
+        return series if heard_at is None else add_life_sign(series, heard_at)
 
-    def _tell(self, kind: EventKind, severity: Severity, subject: str, text: str) -> None:
-        self._recorder.add_event(NewEvent(self._clock.now(), kind, severity, subject, text))
+    def _set_series(self, node_id: str, series: Series) -> None:
+        facts = self._facts[node_id]
+        if series is not facts.series:
+            self._facts[node_id] = replace(facts, series=series, misses=count_misses(series))
+
+    def _tell_changes(self, before: NodeFacts, after: NodeFacts) -> None:
+        kind = kind_to_tell(after, diagnose(after.series, self._pace().failures))
+        if kind is not None and kind is not self._told[after.node_id]:
+            self._recorder.add_event(trouble_event(after, kind, self._clock.now()))
+            self._told[after.node_id] = kind
+        for event in capture_events(before, after, self._clock.now()):
+            self._recorder.add_event(event)
+
+
+async def _ask(source: HeartbeatSource) -> Heard | WarmstandbyError:
+    try:
+        return await source.heartbeat()
+    except WarmstandbyError as error:
+        return error

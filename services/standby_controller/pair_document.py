@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ConfigRefused
 
 SHORTEST_INTERVAL_SECONDS: Final = 3600
+OLD_FAILURES: Final = "misses_until_lost"
 
 
 def _as_whole(value: Any) -> Any:
@@ -52,12 +53,55 @@ class HistoryGroup(Group):
     )
 
 
-class MonitorGroup(Group):
-    """When a peer is called silent."""
+class FailoverGroup(Group):
+    """What happens when the active node fails."""
 
-    misses_until_lost: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(
-        3, description="Heartbeats missed in a row until a peer counts as lost."
+    policy: Literal["promote", "keep_in_standby"] = Field(
+        "promote", description="Whether a standby takes over by itself; an administrator always can."
     )
+    armed: bool = Field(True, description="Automatic failover is armed; PUT /v1/arming changes it.")
+    maintenance: bool = Field(False, description="Nothing happens by itself; PUT /v1/maintenance changes it.")
+    failures: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(
+        3, description="Looks that fail in a row until a peer counts as lost."
+    )
+    recheck_seconds: float = Field(
+        2.0, gt=0, le=300, description="Pause after a failed look; never longer than [controller] heartbeat_seconds."
+    )
+    agent_down_seconds: float = Field(
+        60.0,
+        ge=0,
+        le=86400,
+        description="Where only the agent is down, its own controller closes that node for a takeover after this.",
+    )
+    application_down: Literal["alarm", "takeover"] = Field(
+        "alarm", description="What follows when the application is down while its node answers."
+    )
+    cooldown_seconds: float = Field(
+        600.0, ge=0, le=31 * 86400, description="Time between two automatic failovers at least."
+    )
+    data_age_limit_seconds: Annotated[int, Field(ge=1, le=366 * 86400), WHOLE] | None = Field(
+        None, description="A copy older than this is not promoted; by default two intervals, at least 7200."
+    )
+    max_write_gap_seconds: float = Field(
+        30.0, gt=0, le=3600, description="A switchover begins its pause of writing only if it is estimated to fit here."
+    )
+    sequence_headroom: Annotated[int, Field(ge=0, le=10**9), WHOLE] = Field(
+        10_000, description="An unplanned promotion moves sequences on by this, for rows that are rescued later."
+    )
+    resync_returned_node: Literal["when_clean", "ask", "automatic"] = Field(
+        "when_clean", description="Whether a node that comes back is synced without asking."
+    )
+    fence_peer_required: bool = Field(
+        False, description="No takeover without a successful hook fence_peer, which switches the other server off."
+    )
+    no_referee_acknowledged: bool = Field(
+        False, description="It is known and accepted that without a referee both nodes may serve for a while."
+    )
+
+
+class MonitorGroup(Group):
+    """What is watched besides."""
+
     offset_warning_seconds: float = Field(
         1.0, gt=0, le=3600, description="Clock offset above which a warning is shown."
     )
@@ -68,7 +112,21 @@ class PairDocument(Group):
 
     sync: SyncGroup = SyncGroup()
     history: HistoryGroup = HistoryGroup()
+    failover: FailoverGroup = FailoverGroup()
     monitor: MonitorGroup = MonitorGroup()
+
+    @model_validator(mode="before")
+    @classmethod
+    def take_old_keys(cls, value: Any) -> Any:
+        """Read `monitor.misses_until_lost` of earlier releases as `failover.failures`."""
+        monitor = value.get("monitor") if isinstance(value, dict) else None
+        if not isinstance(monitor, dict) or OLD_FAILURES not in monitor:
+            return value
+        failover = value.get("failover", {})
+        if not isinstance(failover, dict):
+            return value
+        kept = {key: item for key, item in monitor.items() if key != OLD_FAILURES}
+        return {**value, "monitor": kept, "failover": {**failover, "failures": monitor[OLD_FAILURES]}}
 
 
 def parse_document(value: Any) -> PairDocument:

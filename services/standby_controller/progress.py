@@ -37,6 +37,7 @@ class Progress:
         """Start in phase opening."""
         self._clock = clock
         self._component: str | None = None
+        self._heard_at: float | None = None
         self._begin(None, None, None)
         self._reset_phases()
 
@@ -56,6 +57,11 @@ class Progress:
         return self._kind
 
     @property
+    def heard_at(self) -> float | None:
+        """Return when the source last sent anything (monotonic): a life sign."""
+        return self._heard_at
+
+    @property
     def rows_done(self) -> int:
         """Return the rows written for this component so far."""
         return max(self._rows_added, sum(self.rows_per_table.values()))
@@ -73,6 +79,7 @@ class Progress:
 
     def begin(self, kind: SyncKind, *, tables_total: int | None, bytes_total: int | None) -> None:
         """Note what an open export holds (bytes are an estimate); counters go back to zero, phase times stay."""
+        self._heard_at = self._clock.monotonic()
         self._begin(kind, tables_total, bytes_total)
 
     def enter(self, phase: SyncPhase) -> None:
@@ -84,7 +91,8 @@ class Progress:
     def add_bytes(self, count: int) -> None:
         """Count bytes as they arrive."""
         self._bytes_done += count
-        self._sample(self._clock.monotonic())
+        self._heard_at = self._clock.monotonic()
+        self._sample(self._heard_at)
 
     def add_rows(self, count: int) -> None:
         """Count rows as they arrive; `finish_table` never counts them twice."""

@@ -107,6 +107,11 @@ class SyncRunner:
         """Return the sync at work."""
         return self._running
 
+    def heard_from(self, node_id: str) -> float | None:
+        """Return when a node last sent anything of a running sync (monotonic)."""
+        running = self._running
+        return running.progress.heard_at if running is not None and running.record.source == node_id else None
+
     async def run(self) -> None:
         """Own the running sync until cancelled; what a dead controller left running is recorded as interrupted."""
         async with asyncio.TaskGroup() as group:

@@ -136,6 +136,15 @@ class DatabaseHealth(Wire):
     problem: Problem | None = None
 
 
+class ApplicationHealth(Wire):
+    """What the agent of the active node last saw of the application."""
+
+    is_healthy: bool = Field(description="False once so many looks in a row failed as [application] failures says.")
+    checked_age_seconds: float = Field(description="How long ago the agent looked.")
+    failures: int = Field(0, ge=0, description="Failed looks in a row.")
+    detail: str = Field("", description="What the last look saw, where it failed.")
+
+
 class CaptureState(StrEnum):
     """How far a component's capture is."""
 
@@ -205,6 +214,9 @@ class Heartbeat(Envelope):
     fence: FenceView | None = None
     clock: ClockExchange
     database: DatabaseHealth
+    application: ApplicationHealth | None = Field(
+        None, description="Null where no look is configured, on a node that is not active, and before the first look."
+    )
     components: tuple[ComponentStatus, ...] = ()
     uptime_seconds: float
     versions: Versions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import Field
@@ -41,10 +41,31 @@ class HistoryPatch(Demand):
     heartbeat_count: Annotated[int, WHOLE] | None = None
 
 
+class FailoverPatch(Demand):
+    """Changes of `failover`."""
+
+    policy: Literal["promote", "keep_in_standby"] | None = None
+    armed: bool | None = None
+    maintenance: bool | None = None
+    failures: Annotated[int, WHOLE] | None = None
+    recheck_seconds: float | None = None
+    agent_down_seconds: float | None = None
+    application_down: Literal["alarm", "takeover"] | None = None
+    cooldown_seconds: float | None = None
+    data_age_limit_seconds: Annotated[int, WHOLE] | None = None
+    max_write_gap_seconds: float | None = None
+    sequence_headroom: Annotated[int, WHOLE] | None = None
+    resync_returned_node: Literal["when_clean", "ask", "automatic"] | None = None
+    fence_peer_required: bool | None = None
+    no_referee_acknowledged: bool | None = None
+
+
 class MonitorPatch(Demand):
     """Changes of `monitor`."""
 
-    misses_until_lost: Annotated[int, WHOLE] | None = None
+    misses_until_lost: Annotated[int, WHOLE] | None = Field(
+        None, deprecated=True, description="The name of `failover.failures` in earlier releases."
+    )
     offset_warning_seconds: float | None = None
 
 
@@ -53,6 +74,7 @@ class DocumentPatch(Demand):
 
     sync: SyncPatch | None = None
     history: HistoryPatch | None = None
+    failover: FailoverPatch | None = None
     monitor: MonitorPatch | None = None
 
 

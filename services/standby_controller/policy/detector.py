@@ -134,7 +134,8 @@ def add_look(series: Series, look: Look, *, spacing_seconds: float = 0.0) -> Ser
         return replace(series, looks=(), well_at_seconds=look.ended_seconds)
     if look.began_seconds < series.fresh_from_seconds:
         return series
-    if not look.has_life_sign and look.began_seconds < series.alive_at_seconds:
+    alive_at = max(series.alive_at_seconds, series.well_at_seconds or series.alive_at_seconds)
+    if not look.has_life_sign and look.began_seconds < alive_at:
         return series
     if series.looks and look.began_seconds < series.looks[-1].ended_seconds + spacing_seconds:
         return series

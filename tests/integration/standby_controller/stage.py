@@ -22,8 +22,9 @@ from services.standby_controller.progress import Progress
 from services.standby_controller.source import Source
 from services.standby_controller.store.tokens import Role
 from shared.clock import SystemClock
-from shared.errors import WarmstandbyError
+from shared.errors import PeerUnreachable, WarmstandbyError
 from shared.node.client import Heard
+from shared.node.controller_model import ControllerView
 from shared.node.model import ClockExchange, DatabaseHealth, Envelope, Heartbeat, State, Term, UnkeptTable, Versions
 from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
@@ -78,6 +79,28 @@ class ScriptedAgent:
 
 
 @dataclass
+class ScriptedController:
+    """A peer's controller that says what a test wants; `error` makes it fail instead."""
+
+    node_id: str
+    error: WarmstandbyError | None = field(default_factory=lambda: PeerUnreachable("connection refused"))
+    told: ControllerView | None = None
+
+    async def check_live(self) -> None:
+        """Answer as scripted, at once."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+
+    async def view(self) -> ControllerView:
+        """Answer as scripted, at once."""
+        await self.check_live()
+        return self.told or ControllerView(
+            pair_id="pair", node_id=self.node_id, boot_id="boot", state=State.ACTIVE, protected=False
+        )
+
+
+@dataclass
 class ScriptedCopy:
     """Copies nothing, and says it did; a test holds it up, or makes it fail."""
 
@@ -128,6 +151,7 @@ class Stage:
     parts: Parts
     own: ScriptedAgent
     peer: ScriptedAgent
+    peer_controller: ScriptedController
     copy: ScriptedCopy
     http: httpx.AsyncClient
     secrets: dict[Role, str]
@@ -188,12 +212,14 @@ async def open_stage(
     term = Term(epoch=1, owner="a")
     own = ScriptedAgent("b", Mode.SECONDARY, State.STANDBY, term)
     peer = ScriptedAgent("a", Mode.PRIMARY, State.ACTIVE, term, peer_error)
+    controller_of_peer = ScriptedController("a")
     copy = ScriptedCopy()
     copy.hold.set()
     async with assemble(
         settings_of(dsn, folder),
         SystemClock(),
         sources=[own, peer],
+        controllers={"a": controller_of_peer},
         copy_component=copy.copy,
         clear_orphans=copy.clear,
         speaker=lambda: Speaker("pair", "b", "boot", 1),
@@ -214,7 +240,7 @@ async def open_stage(
                 if is_scheduled or loop.name != "schedule"
             ]
             await _settle(parts)
-            yield Stage(parts, own, peer, copy, http, secrets)
+            yield Stage(parts, own, peer, controller_of_peer, copy, http, secrets)
             for loop in reversed(loops):
                 loop.cancel()
                 await asyncio.wait([loop])
