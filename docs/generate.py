@@ -94,9 +94,18 @@ def _table(root: Schema, section: Schema) -> Iterator[str]:
         yield f"| `{name}` | {_allowed(root, field)} | {default} | {_cell(field.get('description', ''))} |"
 
 
+_KINDS: Final = {
+    "integer": "whole number",
+    "number": "number",
+    "boolean": "`true`, `false`",
+    "array": "list of texts",
+    "object": "table of numbers",
+}
+
+
 def _default(field: Schema) -> str:
     value = field.get("default")
-    if value is None or value == []:
+    if value in (None, "", []):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
@@ -111,8 +120,7 @@ def _allowed(root: Schema, field: Schema) -> str:
         return ", ".join(f"`{one}`" for one in field["enum"])
     if field.get("format") == "password":
         return "text, secret"
-    kinds = {"integer": "whole number", "number": "number", "boolean": "`true`, `false`", "array": "list of texts"}
-    kind = kinds.get(field["type"], "text")
+    kind = _KINDS.get(field["type"], "text")
     if field.get("format") == "path":
         kind = "path"
     return kind + _limits(field)

@@ -6,14 +6,15 @@ here but in the pair's configuration (control database).
 
 from __future__ import annotations
 
-import re
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import Field, model_validator
 
 from shared.addresses import host_of, is_loopback
+from shared.setting_values import Address, Dsn, Key, Name, Section, Url
+from shared.surroundings import ApplicationSettings, HooksSettings, ProbesSettings
 
 
 class Mode(StrEnum):
@@ -28,56 +29,6 @@ class Promotion(StrEnum):
 
     AUTOMATIC = "automatic"
     MANUAL = "manual"
-
-
-def check_name(value: str) -> str:
-    """Allow letters, digits, `-` and `_`, at most 63 characters; raise ValueError otherwise."""
-    if re.fullmatch("[A-Za-z0-9_-]{1,63}", value) is None:
-        raise ValueError("allowed are 1 to 63 letters, digits, '-' and '_'")
-    return value
-
-
-def check_key(value: SecretStr) -> SecretStr:
-    """Ask for a key that nobody guesses; raise ValueError otherwise."""
-    if len(value.get_secret_value()) < 24:
-        raise ValueError("a key has at least 24 characters; make one with `openssl rand -base64 32`")
-    return value
-
-
-def check_address(value: str) -> str:
-    """Allow `host:port`, with `[…]` around an IPv6 host; raise ValueError otherwise."""
-    host, separator, port = value.rpartition(":")
-    if not separator or not host or not port.isdigit() or not 0 <= int(port) <= 65535:
-        raise ValueError("allowed is host:port, as in 127.0.0.1:8440")
-    return value
-
-
-def check_url(value: str) -> str:
-    """Allow `http://host:port` and `https://host:port` without a path; raise ValueError otherwise."""
-    scheme, separator, rest = value.partition("://")
-    if not separator or scheme not in ("http", "https") or not rest or "/" in rest.rstrip("/"):
-        raise ValueError("allowed is http://host:port or https://host:port")
-    return value.rstrip("/")
-
-
-def check_dsn(value: SecretStr) -> SecretStr:
-    """Allow a PostgreSQL URL; raise ValueError otherwise (without the value: it may hold a password)."""
-    if not value.get_secret_value().startswith(("postgresql://", "postgres://")):
-        raise ValueError("allowed is postgresql://role:password@host:port/database")
-    return value
-
-
-Name = Annotated[str, AfterValidator(check_name)]
-Key = Annotated[SecretStr, AfterValidator(check_key)]
-Address = Annotated[str, AfterValidator(check_address)]
-Url = Annotated[str, AfterValidator(check_url)]
-Dsn = Annotated[SecretStr, AfterValidator(check_dsn)]
-
-
-class Section(BaseModel):
-    """A group of settings: frozen, and a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
 
 
 class NodeSettings(Section):
@@ -256,6 +207,9 @@ class Settings(Section):
     agent: AgentSettings = AgentSettings()
     controller: ControllerSettings = ControllerSettings()
     capture: CaptureSettings = CaptureSettings()
+    hooks: HooksSettings = HooksSettings()
+    application: ApplicationSettings = ApplicationSettings()
+    probes: ProbesSettings = ProbesSettings()
     tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()
 

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from services.commands.running import add_config
 from shared.errors import ConfigurationError, CredentialMissing, PeerRefusal, PeerUnreachable
 from shared.http.tls import client_context, own_context
-from shared.settings import Settings, check_url
+from shared.setting_values import check_url
+from shared.settings import Settings
 
 TOKEN_VARIABLE: Final = "WARMSTANDBY_TOKEN"
 TIMEOUT_SECONDS: Final = 20.0

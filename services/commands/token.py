@@ -13,7 +13,8 @@ from services.standby_controller.store.events import EventKind, Events, NewEvent
 from services.standby_controller.store.tokens import Role, Tokens
 from shared.clock import SystemClock, format_instant
 from shared.errors import RequestError
-from shared.settings import Settings, check_name
+from shared.setting_values import check_name
+from shared.settings import Settings
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
