@@ -13,10 +13,15 @@ import pytest
 from docs.generate import pages
 from lab.binaries import TREE
 from services import cli
+from services.primary_agent.node.hooks import VARIABLES
+from services.primary_agent.node.retries import RETRIES
 from shared.configuration import load_settings
 from shared.errors import ConfigurationError, WarmstandbyError
+from shared.surroundings import HookName
 
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/containers.md", "docs/settings.md", "docs/errors.md")
+PAGES = (
+    "README.md", "CONTRIBUTING.md", "docs/containers.md", "docs/hooks.md", "docs/settings.md", "docs/errors.md",
+)  # fmt: skip
 FOLDERS = ("services", "shared", "lab", "sample", "bench", "tests", "docs", "examples", "openapi", "requirements")
 FILLED = {
     "KEY-OF-ONE": "one-0123456789-0123456789",
@@ -153,3 +158,14 @@ def test_the_examples_are_a_pair(tmp_path: Path) -> None:
             f"{host}:{other.agent.port}",
             f"{host}:{other.controller.port}",
         )
+
+
+def test_the_page_of_the_hooks_tells_what_they_are_told() -> None:
+    """Every variable, every hook, and how often a hook is tried."""
+    page = read("docs/hooks.md")
+    for name, sentence in VARIABLES.items():
+        assert f"| `WARMSTANDBY_{name.upper()}` | {sentence} |" in page
+    rows = {row.split("`")[1]: row for row in page.splitlines() if row.startswith("| `") and "WARMSTANDBY" not in row}
+    assert set(rows) == set(HookName)
+    for name, rule in RETRIES.items():
+        assert f"{rule.tries} times in {rule.within_seconds:g} s" in rows[name]
