@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.service import ExportService
+from services.primary_agent.node.application import ApplicationWatch
 from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.journal import Journal
@@ -39,6 +40,7 @@ from shared.http.probes import probes_router
 from shared.http.server import tcp_server, unix_server
 from shared.lifecycle import Sibling, run_siblings
 from shared.node.model import ComponentStatus
+from shared.node.probes import ProbeTexts, RoleFacts
 from shared.settings import ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
 
 TITLE: Final = "Warmstandby agent"
@@ -70,6 +72,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     peers = PeerWatch(settings, clock, node, looked)
     copy = RecordCopy(settings, node)
     judgement = Judgement(settings, clock, node, peers, databases, copy, looked)
+    watched = ApplicationWatch(settings, clock, lambda: node.is_active)
 
     capture = CaptureService(settings, clock, node)
     exports = ExportService(settings, clock, node, capture)
@@ -87,13 +90,15 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     def problems() -> tuple[WarmstandbyError, ...]:
         return tuple(one for one in (databases.problem, node.write_problem) if one is not None)
 
+    texts = ProbeTexts(settings.probes.text, settings.probes.legacy_standby_after_takeover_seconds)
+
     def application(caller: Caller, *others: APIRouter, docs: bool) -> Application:
         app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
         for router in (
-            heartbeat_router(settings, clock, node, databases, components, caller),
+            heartbeat_router(settings, clock, node, databases, watched.health, components, caller),
             node_router(node, components, caller),
             *others,
-            probes_router(lambda _: node.state, lambda _: problems()),
+            probes_router(lambda _: _role_of(node), lambda _: problems(), lambda _: texts),
         ):
             app.include_router(router)
         return app
@@ -111,6 +116,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             Sibling("hooks", performer.run_hooks),
             Sibling("capture", capture.run),
             Sibling("exports", exports.run),
+            Sibling("application watch", watched.run),
         ),
         network=application(
             peer,
@@ -123,6 +129,12 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             own, commands_router(roles, own, settings.node.id), journal_router(journal, own), docs=False
         ),
     )
+
+
+def _role_of(node: Node) -> RoleFacts:
+    """Return what the probes depend on; the bit is all that the agent knows of the gate."""
+    may_promote = node.record.eligible.get(node.record.node_id, False)
+    return RoleFacts(node.state, may_promote=may_promote, promoted_seconds=node.promoted_seconds)
 
 
 async def serve(settings: Settings) -> None:

@@ -6,12 +6,18 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import WarmstandbyError
 from shared.node.model import Problem, State
+from shared.node.probes import Probe, ProbeTexts, RoleFacts, answer
 
-_ALLOW: Final = {"Allow": "GET, HEAD, OPTIONS"}
+_METHODS: Final = {"GET": "", "HEAD": "Head", "OPTIONS": "Options"}
+_HEADERS: Final = {"Allow": ", ".join(_METHODS)}
+
+Facts = Callable[[Request], RoleFacts]
+Texts = Callable[[Request], ProbeTexts]
 
 
 class RoleAnswer(BaseModel):
@@ -39,13 +45,15 @@ class ReadyAnswer(BaseModel):
     problems: tuple[Problem, ...] = ()
 
 
-def probes_router(
-    state: Callable[[Request], State | None], problems: Callable[[Request], tuple[WarmstandbyError, ...]]
-) -> APIRouter:
-    """Return the probes; `state` is the node's, None while unknown, `problems` keep the service from its work."""
+def probes_router(facts: Facts, problems: Callable[[Request], tuple[WarmstandbyError, ...]], texts: Texts) -> APIRouter:
+    """Return the probes; `facts` are those of the node, `problems` keep the service from its work."""
     router = APIRouter(tags=["probes"])
-    for wanted, path in ((State.ACTIVE, "/active"), (State.STANDBY, "/standby")):
-        _add_role_probe(router, state, wanted, path)
+    _add_role_probe(router, facts, texts, Probe.ACTIVE, State.ACTIVE)
+    _add_role_probe(router, facts, texts, Probe.STANDBY, State.STANDBY)
+    _add_page(router, facts, texts, Probe.STATUS_PAGE, "probeStatusPage", "Does the node serve? As a page")
+    _add_page(
+        router, facts, texts, Probe.STANDBY_PAGE, "probeStandbyPage", "Does the node serve, or stand by? As a page"
+    )
 
     @router.get("/health/live", operation_id="probeLive", summary="Does the service answer?")
     async def live() -> LiveAnswer:
@@ -67,25 +75,43 @@ def probes_router(
     return router
 
 
-def _add_role_probe(router: APIRouter, state: Callable[[Request], State | None], wanted: State, path: str) -> None:
+def _add_role_probe(router: APIRouter, facts: Facts, texts: Texts, kind: Probe, wanted: State) -> None:
     async def probe(request: Request, response: Response) -> RoleAnswer:
         """Answer 200 while the node has this role, else 503."""
-        is_so = state(request) is wanted
+        is_so = answer(kind, facts(request), texts(request)).is_so
         response.status_code = 200 if is_so else 503
-        response.headers.update(_ALLOW)
+        response.headers.update(_HEADERS)
         return RoleAnswer(is_so=is_so)
 
     responses: dict[int | str, dict[str, Any]] = {
         503: {"model": RoleAnswer, "description": f"The node is not {wanted.value}."}
     }
-    for method in ("GET", "HEAD", "OPTIONS"):
+    for method, suffix in _METHODS.items():
         router.add_api_route(
-            path,
+            kind.value,
             probe,
             methods=[method],
-            operation_id=f"probe{wanted.value.capitalize()}{'' if method == 'GET' else method.capitalize()}",
+            operation_id=f"probe{wanted.value.capitalize()}{suffix}",
             summary=f"Is the node {wanted.value}?",
             responses=responses,
+        )
+
+
+def _add_page(router: APIRouter, facts: Facts, texts: Texts, kind: Probe, operation: str, summary: str) -> None:
+    async def page(request: Request) -> Response:
+        """Answer 200 with the text of [probes] while it is so, else 503."""
+        said = answer(kind, facts(request), texts(request))
+        return HTMLResponse(said.text, status_code=200 if said.is_so else 503, headers=_HEADERS)
+
+    for method, suffix in _METHODS.items():
+        router.add_api_route(
+            kind.value,
+            page,
+            methods=[method],
+            operation_id=f"{operation}{suffix}",
+            summary=summary,
+            response_class=HTMLResponse,
+            responses={503: {"description": "It is not.", "content": {"text/html": {}}}},
         )
 
 

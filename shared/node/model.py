@@ -212,6 +212,10 @@ class Heartbeat(Envelope):
     demotion: Demotion | None = None
     eligible: dict[str, bool] = Field(default_factory=dict, description="Which standbys may promote themselves.")
     fence: FenceView | None = None
+    promoted_seconds: float | None = Field(
+        None,
+        description="How long ago the node was promoted; null unless that was since the agent's start, and it serves.",
+    )
     clock: ClockExchange
     database: DatabaseHealth
     application: ApplicationHealth | None = Field(

@@ -58,6 +58,7 @@ class Node:
         self._writing = asyncio.Lock()
         self._granted_at: float | None = None
         self._watchers: list[asyncio.Event] = []
+        self._promoted_at: float | None = None
         self.write_problem: RecordUnwritable | None = None
         self.fence_view: Callable[[], FenceView | None] = lambda: None
 
@@ -116,6 +117,13 @@ class Node:
     def is_active(self) -> bool:
         """Say whether this node serves the application."""
         return self.state is State.ACTIVE
+
+    @property
+    def promoted_seconds(self) -> float | None:
+        """Return how long ago this node was promoted; None unless that was since the agent's start, and it serves."""
+        if self._promoted_at is None or not self.is_active:
+            return None
+        return self._clock.monotonic() - self._promoted_at
 
     def require_active(self) -> None:
         """Raise NotActive unless this node serves."""
@@ -297,6 +305,8 @@ class Node:
         self._record = after
         for watcher in self._watchers:
             watcher.set()
+        if before.state is State.PROMOTING and after.state is State.ACTIVE:
+            self._promoted_at = self._clock.monotonic()
         if (after.state, after.reason, after.term) != (before.state, before.reason, before.term):
             log.info(
                 "state changed",

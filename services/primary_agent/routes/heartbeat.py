@@ -16,7 +16,7 @@ from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
 from shared.clock import Clock
 from shared.errors import RequestError
 from shared.http.problem import problem_responses
-from shared.node.model import ClockExchange, ComponentStatus, Heartbeat, Versions
+from shared.node.model import ApplicationHealth, ClockExchange, ComponentStatus, Heartbeat, Versions
 from shared.settings import Settings
 from shared.version import VERSION
 
@@ -30,12 +30,19 @@ def _refuse_numbers(value: object) -> object:
 
 Instant = Annotated[AwareDatetime, BeforeValidator(_refuse_numbers)]
 ComponentsSeen = Callable[[], tuple[ComponentStatus, ...]]
+ApplicationSeen = Callable[[], ApplicationHealth | None]
 
 
 def heartbeat_router(
-    settings: Settings, clock: Clock, node: Node, databases: DatabaseWatch, components: ComponentsSeen, caller: Caller
+    settings: Settings,
+    clock: Clock,
+    node: Node,
+    databases: DatabaseWatch,
+    application: ApplicationSeen,
+    components: ComponentsSeen,
+    caller: Caller,
 ) -> APIRouter:
-    """Return the route; `components` gives what is known of them without asking a database."""
+    """Return the route; `application` and `components` give what is known of them without asking anybody."""
     router = APIRouter(tags=["nodes"], dependencies=[Depends(caller)])
     started = clock.monotonic()
 
@@ -65,8 +72,10 @@ def heartbeat_router(
             demotion=node.record.demotion,
             eligible=node.record.eligible,
             fence=node.fence_view(),
+            promoted_seconds=node.promoted_seconds,
             clock=_exchange(sent_at, received_at, clock),
             database=health,
+            application=application(),
             components=components(),
             uptime_seconds=clock.monotonic() - started,
             versions=Versions(warmstandby=VERSION, python=platform.python_version(), postgres=health.server_version),
