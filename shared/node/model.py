@@ -165,6 +165,7 @@ class CaptureStatus(Wire):
     drained_lsn: str | None = None
     drained_age_seconds: float | None = None
     problem: Problem | None = None
+    is_ahead: bool = Field(False, description="Made ahead on a standby, so that a promotion finds it ready.")
 
 
 class UnkeptTable(Wire):

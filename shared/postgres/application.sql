@@ -110,3 +110,11 @@ COMMENT ON FUNCTION warmstandby.cut_keys(bytea, integer[]) IS 'Cut the key colum
 -- name: set_application_guard
 -- Say whether this database may be overwritten.
 UPDATE warmstandby.guard SET accepts_apply = $1 WHERE accepts_apply <> $1;
+
+-- name: read_standing
+-- Return the sync point at which a copy stands.
+SELECT capture_id, seq, nonce, source_node FROM warmstandby.cursor WHERE component = $1;
+
+-- name: forget_cursor
+-- Make a database nobody's copy.
+DELETE FROM warmstandby.cursor WHERE component = $1;

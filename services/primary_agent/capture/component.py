@@ -24,7 +24,7 @@ from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
 from shared.errors.groups import first_of
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
-from shared.postgres.application import install_application_schema, set_application_guard
+from shared.postgres.application import forget_cursor, install_application_schema, set_application_guard
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
 from shared.postgres.sequences import SequenceReader
 from shared.postgres.sessions import Session
@@ -48,6 +48,7 @@ class CaptureFacts:
     spool_bytes: int | None = None
     drained_at: float | None = None
     unkept: tuple[UnkeptTable, ...] = ()
+    is_ahead: bool = False
 
 
 @dataclass(slots=True)
@@ -99,22 +100,26 @@ class ComponentCapture:
                 drained_lsn=drained.drained_lsn,
                 drained_age_seconds=age,
                 problem=facts.problem,
+                is_ahead=facts.is_ahead,
             ),
             unkept=facts.unkept,
             problem=facts.problem,
         )
 
-    async def tick(self) -> None:
-        """Do one round: make the capture if it is not there, drain, trim, measure."""
+    async def tick(self, *, may_trim: bool = True) -> None:
+        """Do one round: make the capture if it is not there, drain, trim, measure.
+
+        A node that hands over drains without trimming: what it holds is what the two nodes share.
+        """
         try:
-            await self._go_round()
+            await self._go_round(may_trim=may_trim)
         except WarmstandbyError as error:
             self.report(error)
         else:
             if self.facts.state is CaptureState.READY:
                 self.facts.problem = None
 
-    async def _go_round(self) -> None:
+    async def _go_round(self, *, may_trim: bool) -> None:
         async with self.lock:
             if self._loss is not None:
                 await self.lose(self._loss)
@@ -128,7 +133,7 @@ class ComponentCapture:
             self.facts.drained_at = self.clock.monotonic()
             if self._start != self.drainer.facts.restart_lsn:
                 self._start, self._start_seen_at = self.drainer.facts.restart_lsn, self.facts.drained_at
-            await self._keep_small(capture)
+            await self.keep_small(capture, may_trim=may_trim)
         except CaptureLost as error:
             async with self.lock:
                 await self.lose(error)
@@ -141,7 +146,7 @@ class ComponentCapture:
 
     def rest(self) -> None:
         """Have nothing to do: the node is not active."""
-        self.facts.state, self.facts.problem = CaptureState.OFF, None
+        self.facts.state, self.facts.problem, self.facts.is_ahead = CaptureState.OFF, None, False
 
     def report(self, error: WarmstandbyError) -> None:
         """Tell of an error in the heartbeat, and in the log when it is another one than before."""
@@ -170,27 +175,30 @@ class ComponentCapture:
             await set_node_guard(node, False)
             await self._ensure_guard(application, server)
             is_new = await self.source.ensure_publication(application)
-            capture = await self.spool.find_capture(node)
-            slot = await self.source.find_slot(application)
-            is_whole = (
-                capture is not None
-                and capture.database_oid == server.database_oid
-                and slot is not None
-                and slot.wal_status != "lost"
-            )
-            if is_new or not is_whole:
+            capture = await self.find_whole(application, node, server)
+            if is_new or capture is None:
                 self.facts.state = CaptureState.PREPARING
                 try:
-                    capture = await self._begin(application, node, server)
+                    capture = await self.begin(application, node, server)
                 except BaseException:
                     self.facts.state = CaptureState.BROKEN
                     raise
-            assert capture is not None
+            elif capture.is_ahead:
+                await self.spool.set_served(node, capture)
+            await forget_cursor(application, self.component.name)  # from now on this is nobody's copy
             tables = await self.look(application)
             await self.reconcile(application, node, capture, tables)
-            self.facts.capture_id = capture.capture_id
+            self.facts.capture_id, self.facts.is_ahead = capture.capture_id, False
             self.facts.state, self._is_given_up = CaptureState.READY, False
             _log.info("capture is ready", extra={"component": self.component.name, "capture": capture.capture_id})
+
+    async def find_whole(self, application: Session, node: Session, server: Server) -> Capture | None:
+        """Return the capture if nothing of it is missing: its database, its slot, and the log that the slot needs."""
+        capture = await self.spool.find_capture(node)
+        slot = await self.source.find_slot(application)
+        if capture is None or capture.database_oid != server.database_oid or slot is None:
+            return None
+        return None if slot.wal_status == "lost" or slot.database != self.source.database else capture
 
     async def look(self, application: Session) -> list[Table]:
         """Read the tables and bring the layouts for decoding up to date."""
@@ -259,8 +267,11 @@ class ComponentCapture:
         left_out = self._refused.get(table.oid)
         return None if left_out is None else left_out.reason
 
-    async def _begin(self, application: Session, node: Session, server: Server) -> Capture:
-        """Publication, slot, then a transaction id: in this order nothing between them is lost."""
+    async def begin(self, application: Session, node: Session, server: Server, *, is_ahead: bool = False) -> Capture:
+        """Begin a new capture; what was there before is forgotten. The caller holds `lock` and made the publication.
+
+        Publication, slot, then a transaction id: in this order nothing between them is lost.
+        """
         await self.drainer.close()
         await self.spool.delete_capture(node)
         await self.source.drop_slot(application)
@@ -275,6 +286,7 @@ class ComponentCapture:
             slot_name=self.source.slot_name,
             drained_lsn=lsn,
             ready_xid=await self.source.assign_xid(application),
+            is_ahead=is_ahead,
         )
 
     async def _create_slot(self, application: Session) -> str:
@@ -329,9 +341,10 @@ class ComponentCapture:
                 await give_back_identities(application)
             await self.reconcile(application, node, capture, await self.look(application))
 
-    async def _keep_small(self, capture: Capture) -> None:
+    async def keep_small(self, capture: Capture, *, may_trim: bool) -> None:
+        """Trim what every subscriber has, measure, and raise CaptureLost past the budget."""
         async with self.lock, self.spool.session() as node:
-            if self.is_trim_wanted or self.drainer.facts.changes:
+            if may_trim and (self.is_trim_wanted or self.drainer.facts.changes):
                 fresh = await self.spool.find_capture(node)
                 if fresh is None or fresh.number != capture.number:
                     return

@@ -226,7 +226,8 @@ class Drainer:
             await _mark_misread(node, layouts)
             count: int = await node.fetchval(_SPOOL["count_stage"])
             if count:
-                await node.execute(_SPOOL["store_keys"], capture.number)
+                newest = await node.fetchval(_SPOOL["find_newest_snapshot"], capture.number)
+                await node.execute(_SPOOL["store_keys"], capture.number, newest)
                 await node.execute(_SPOOL["set_drained"], capture.number, end)
         self.facts.changes += count
 

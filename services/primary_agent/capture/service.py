@@ -1,14 +1,16 @@
-"""The capture of all components: one loop each while the node is active."""
+"""The capture of all components: one loop each, whatever the node does; what it does decides what there is to do."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Final, Protocol
 
+from services.primary_agent.capture.base import BASE_SECONDS, BaseKind, BaseResult, begin_term
 from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.off_duty import look_after
 from shared.clock import Clock
 from shared.errors import NotFound, WarmstandbyError
-from shared.node.model import ComponentStatus
+from shared.node.model import ComponentStatus, State
 from shared.postgres.migrations import migrate
 from shared.settings import Settings
 
@@ -16,20 +18,20 @@ _REST_FACTOR: Final = 4
 """While a transaction stays open every round reads the log again from its start; a rest of so many times a round's
 length keeps capture to a fifth of a processor."""
 _LONGEST_REST_SECONDS: Final = 60.0
-_INACTIVE_SECONDS: Final = 1.0
-"""How soon capture begins on a node that becomes active."""
+_STATE_SECONDS: Final = 0.25
+"""How soon capture sees that the node does something else."""
 
 
 class NodeState(Protocol):
     """What capture needs to know of its node."""
 
     @property
-    def is_active(self) -> bool:
-        """Say whether this node serves the application."""
+    def state(self) -> State:
+        """What this node does now."""
 
 
 class CaptureService:
-    """Collects the changes of every component while the node is active."""
+    """Collects the changes of every component while the node is active, and keeps or makes ahead what that needs."""
 
     def __init__(self, settings: Settings, clock: Clock, node: NodeState) -> None:
         """Put the components together; connects in `run`."""
@@ -64,6 +66,26 @@ class CaptureService:
             )
             self._is_migrated = True
 
+    async def begin_term(self, epoch: int, *, limit_seconds: float = BASE_SECONDS) -> tuple[BaseResult, ...]:
+        """Record where each copy stands at a promotion; never raises, and takes no longer than the limit in all.
+
+        To be called after the point of no return, with apply stopped, before the databases open; never once they did:
+        what the application wrote by then would be missing. Idempotent for an epoch.
+        """
+        begun = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(limit_seconds):
+                await self.prepare()
+        except (WarmstandbyError, TimeoutError) as error:
+            reason = error.detail if isinstance(error, WarmstandbyError) else "the node's own database does not answer"
+            return tuple(BaseResult(name, BaseKind.LOST, reason) for name in self.components)
+        rest = limit_seconds - (self._clock.monotonic() - begun)
+        return tuple(
+            await asyncio.gather(
+                *(begin_term(one, epoch, self._clock, limit_seconds=rest) for one in self.components.values())
+            )
+        )
+
     async def run(self) -> None:
         """Run every component's loop; never returns."""
         async with asyncio.TaskGroup() as group:
@@ -77,18 +99,32 @@ class CaptureService:
                 begun = self._clock.monotonic()
                 await self._tick(capture)
                 rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.is_pinned else 0.0
-                usual = pause if self._node.is_active else min(pause, _INACTIVE_SECONDS)
-                await asyncio.sleep(max(usual, min(rest, _LONGEST_REST_SECONDS)))
+                await self._sleep(max(pause, min(rest, _LONGEST_REST_SECONDS)))
         finally:
             await capture.drainer.close()
 
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for the next round; it comes at once when the node begins to do something else."""
+        state, until = self._node.state, self._clock.monotonic() + seconds
+        while (left := until - self._clock.monotonic()) > 0 and self._node.state is state:
+            await asyncio.sleep(min(left, _STATE_SECONDS))
+
     async def _tick(self, capture: ComponentCapture) -> None:
+        state = self._node.state
+        if state in (State.UNINITIALISED, State.WAITING, State.PROMOTING):
+            capture.rest()
+            return
         try:
             await self.prepare()
         except WarmstandbyError as error:
             capture.report(error)
             return
-        if self._node.is_active:
+        if state is State.ACTIVE:
             await capture.tick()
+        elif state is State.DEMOTING:
+            await capture.tick(may_trim=False)
         else:
-            capture.rest()
+            await look_after(capture, self._is_off_duty, is_standby=state is State.STANDBY)
+
+    def _is_off_duty(self) -> bool:
+        return self._node.state in (State.STANDBY, State.FENCED)

@@ -87,7 +87,8 @@ SELECT CASE WHEN s.confirmed_flush_lsn < $2::text::pg_lsn
 -- name: copy_changes
 -- Decode up to a position and ship each changed key once, with its last transaction in decode order.
 -- Binary COPY into agent.spool's landing table: bytes of a relation id are an oid, a bigint is an xid8.
--- A change whose table has no layout ships a mark of its transaction instead of a key.
+-- A change whose table has no layout ships a mark of its transaction instead of a key. Where the first change of a key is
+-- an insert (or its row came to the key by an update, the second key of one), the last column is its transaction.
 WITH layout (number, relid, positions, is_leading) AS (
     VALUES {layouts}
 ), change AS (
@@ -101,20 +102,32 @@ WITH layout (number, relid, positions, is_leading) AS (
            CASE WHEN c.kind = 84 THEN '\x00000000'::bytea ELSE c.relid END AS relid,
            CASE WHEN c.kind IN (82, 84) THEN c.data
                 ELSE coalesce(k.key, '\x54'::bytea || int8send(c.xid)) END AS key,
-           (c.ord << 32) | c.xid AS place, CASE WHEN k.key IS NULL THEN NULL ELSE l.number END AS number
+           (c.ord << 32) | c.xid AS place, CASE WHEN k.key IS NULL THEN NULL ELSE l.number END AS number,
+           CASE WHEN c.kind = 73 OR k.place = 2 THEN 0 ELSE 1 END::bigint AS is_old
       FROM change AS c
       LEFT JOIN layout AS l ON l.relid = c.relid
       CROSS JOIN LATERAL unnest(
           CASE WHEN c.kind IN (82, 84) OR l.number IS NULL THEN ARRAY[NULL::bytea]
                WHEN l.is_leading AND (c.kind <> 85 OR get_byte(c.data, 5) = 78) AND get_byte(c.data, 8) = 116
                THEN ARRAY[substr(c.data, 9, 5 + ((get_byte(c.data, 10) << 16) | (get_byte(c.data, 11) << 8) | get_byte(c.data, 12)))]
-               ELSE warmstandby.cut_keys(c.data, l.positions) END) AS k(key)
+               ELSE warmstandby.cut_keys(c.data, l.positions) END) WITH ORDINALITY AS k(key, place)
 ), folded AS (
-    SELECT kind, relid, key, max(place) & 4294967295 AS xid, max(number) AS number
+    SELECT kind, relid, key, max(place) & 4294967295 AS xid, max(number) AS number, min((place << 1) | is_old) AS first
       FROM cut
      GROUP BY kind, relid, key
 )
 SELECT kind::"char", relid, key,
        {reference} + (((xid - {reference}) & 4294967295) # 2147483648) - 2147483648 AS xid,
-       coalesce(number, 0)::int4, coalesce((ARRAY[{definitions}]::bigint[])[number], 0)
+       coalesce(number, 0)::int4, coalesce((ARRAY[{definitions}]::bigint[])[number], 0),
+       CASE WHEN first & 1 = 0 AND kind = 75 AND number IS NOT NULL
+            THEN {reference} + (((((first >> 1) & 4294967295) - {reference}) & 4294967295) # 2147483648) - 2147483648 END
   FROM folded
+
+-- name: begin_look
+-- Begin the transaction whose snapshot everything is read at.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: take_snapshot
+-- Take the snapshot, export it, and say who it can see.
+SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
+       pg_export_snapshot() AS snapshot_id;

@@ -31,6 +31,8 @@ class Capture:
     ready_xid: int
     trimmed_seq: int
     last_seq: int
+    is_ahead: bool
+    """Made ahead on a standby: it has collected nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,14 @@ class Spool:
         return None if row is None else Capture(**{**row, "ready_xid": int(row["ready_xid"])})
 
     async def create_capture(
-        self, session: Session, *, database_oid: int, slot_name: str, drained_lsn: str, ready_xid: int
+        self,
+        session: Session,
+        *,
+        database_oid: int,
+        slot_name: str,
+        drained_lsn: str,
+        ready_xid: int,
+        is_ahead: bool = False,
     ) -> Capture:
         """Record a new capture with an empty spool; what was there before is forgotten."""
         async with session.transaction():
@@ -84,6 +93,7 @@ class Spool:
                 slot_name,
                 drained_lsn,
                 str(ready_xid),
+                is_ahead,
             )
             await session.execute(_QUERIES["create_partition"].format(capture=int(number)))
         capture = await self.find_capture(session)
@@ -103,6 +113,14 @@ class Spool:
     async def lock(self, session: Session) -> bool:
         """Take the component's lock for the life of the session; False when another agent holds it."""
         return bool(await session.fetchval(_QUERIES["lock_capture"], self.component))
+
+    async def set_served(self, session: Session, capture: Capture) -> None:
+        """Note that a capture made ahead collects from now on; idempotent."""
+        await session.execute(_QUERIES["set_served"], capture.number)
+
+    async def set_drained(self, session: Session, capture: Capture, lsn: str) -> None:
+        """Record how far the slot was read."""
+        await session.execute(_QUERIES["set_drained"], capture.number, lsn)
 
     async def set_ready_xid(self, session: Session, capture: Capture, xid: int) -> None:
         """Count only snapshots past this transaction from now on."""
@@ -140,18 +158,24 @@ class Spool:
             for row in rows
         }
 
-    async def copy_keys(self, session: Session, capture: Capture, relid: int, snapshot: str, sink: Sink) -> None:
-        """Write a table's keys not visible in the snapshot to the sink, as binary COPY of one bytea column."""
-        query = _QUERIES["copy_keys"].format(capture=capture.number, relid=int(relid), snapshot=quote_literal(snapshot))
+    async def copy_keys(
+        self, session: Session, capture: Capture, relid: int, snapshot: str, sink: Sink, *, with_birth: bool = False
+    ) -> None:
+        """Write a table's keys not visible in the snapshot to the sink, as binary COPY of one bytea column.
+
+        With their birth there is a second, boolean column: the key was inserted since, there was no such row before.
+        """
+        query = _QUERIES["copy_keys_with_birth" if with_birth else "copy_keys"]
+        query = query.format(capture=capture.number, relid=int(relid), snapshot=quote_literal(snapshot))
         await session.copy_from_query(query, output=sink, format="binary")
 
     async def begin_seeding(self, session: Session, capture: Capture, node_id: str, seq: int) -> None:
         """Hold everything since a seed's point for a subscriber."""
         await session.execute(_QUERIES["begin_seeding"], capture.number, node_id, seq)
 
-    async def see_subscriber(self, session: Session, capture: Capture, node_id: str) -> None:
-        """Note that a subscriber asked."""
-        await session.execute(_QUERIES["see_subscriber"], capture.number, node_id)
+    async def see_subscriber(self, session: Session, capture: Capture, node_id: str, seq: int) -> None:
+        """Note that a subscriber asked from a point; what came after it is held for one that is new here."""
+        await session.execute(_QUERIES["see_subscriber"], capture.number, node_id, seq)
 
     async def confirm(self, session: Session, capture: Capture, node_id: str, seq: int) -> bool:
         """Move a subscriber to a point; False when the node is no subscriber. Idempotent, never backwards."""

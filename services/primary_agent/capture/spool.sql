@@ -3,14 +3,14 @@
 -- name: find_capture
 -- Return the capture of a component.
 SELECT number, capture_id, database_oid, slot_name, drained_lsn::text AS drained_lsn, ready_xid::text AS ready_xid,
-       trimmed_seq, last_seq
+       trimmed_seq, last_seq, is_ahead
   FROM agent.captures
  WHERE component = $1;
 
 -- name: create_capture
 -- Record a new capture.
-INSERT INTO agent.captures (component, capture_id, database_oid, slot_name, drained_lsn, ready_xid)
-VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6::text::xid8)
+INSERT INTO agent.captures (component, capture_id, database_oid, slot_name, drained_lsn, ready_xid, is_ahead)
+VALUES ($1, $2, $3, $4, $5::text::pg_lsn, $6::text::xid8, $7)
 RETURNING number;
 
 -- name: delete_capture
@@ -37,7 +37,8 @@ CREATE TEMP TABLE IF NOT EXISTS drain_stage (
     key         bytea,
     xid         xid8   NOT NULL,
     layout      int4   NOT NULL,
-    definition  int8   NOT NULL
+    definition  int8   NOT NULL,
+    inserted    xid8
 ) ON COMMIT DELETE ROWS;
 
 -- name: read_messages
@@ -67,15 +68,26 @@ SELECT 'K', truncated.relid, '\x54'::bytea || int8send($2::text::bigint), $2::te
                     WHERE s.relid = truncated.relid AND s.key = '\x54'::bytea || int8send($2::text::bigint));
 
 -- name: store_keys
--- Fold the landing table into the spool: the change that comes last in decode order gives the transaction.
-INSERT INTO agent.spool AS spool (capture, relid, digest, key, xid, definition)
-SELECT $1, relid, digest, long_key, xid, definition
-  FROM (SELECT relid, xid, definition,
+-- Fold the landing table into the spool: the change that comes last in decode order gives the transaction. An insert of a
+-- key that is there already begins a new life of it only where the newest sync point ($2) has seen the end of the last.
+INSERT INTO agent.spool AS spool (capture, relid, digest, key, xid, definition, inserted)
+SELECT $1, relid, digest, long_key, xid, definition, inserted
+  FROM (SELECT relid, xid, definition, inserted,
                CASE WHEN octet_length(key) < 32 THEN key ELSE sha256(key) END AS digest,
                CASE WHEN octet_length(key) < 32 THEN NULL ELSE key END AS long_key
           FROM pg_temp.drain_stage WHERE kind = 'K') AS stage
     ON CONFLICT (capture, relid, digest)
-    DO UPDATE SET xid = excluded.xid, definition = excluded.definition;
+    DO UPDATE SET xid = excluded.xid, definition = excluded.definition,
+                  inserted = CASE WHEN excluded.inserted IS NOT NULL AND pg_visible_in_snapshot(spool.xid, $2::text::pg_snapshot)
+                                  THEN excluded.inserted ELSE spool.inserted END;
+
+-- name: find_newest_snapshot
+-- Return the snapshot of the newest sync point.
+SELECT snapshot::text FROM agent.sync_points WHERE capture = $1 ORDER BY seq DESC LIMIT 1;
+
+-- name: set_served
+-- Note that a capture made ahead collects from now on.
+UPDATE agent.captures SET is_ahead = false WHERE number = $1 AND is_ahead;
 
 -- name: set_drained
 -- Record how far the slot was read.
@@ -118,14 +130,22 @@ SELECT coalesce(key, digest)
  WHERE capture = {capture} AND relid = {relid} AND definition <> 0
    AND NOT pg_visible_in_snapshot(xid, {snapshot}::pg_snapshot)
 
+-- name: copy_keys_with_birth
+-- Ship the keys of a table not visible in a snapshot, and whether each was inserted since (values are inlined).
+SELECT coalesce(key, digest), inserted IS NOT NULL AND NOT pg_visible_in_snapshot(inserted, {snapshot}::pg_snapshot)
+  FROM agent.spool
+ WHERE capture = {capture} AND relid = {relid} AND definition <> 0
+   AND NOT pg_visible_in_snapshot(xid, {snapshot}::pg_snapshot)
+
 -- name: begin_seeding
 -- Hold everything since a seed's point for a subscriber; the point it stood at before stays held.
 INSERT INTO agent.subscribers AS s (capture, node_id, seeding_seq) VALUES ($1, $2, $3)
 ON CONFLICT (capture, node_id) DO UPDATE SET seeding_seq = excluded.seeding_seq, last_seen_at = now();
 
 -- name: see_subscriber
--- Note that a subscriber asked.
-UPDATE agent.subscribers SET last_seen_at = now() WHERE capture = $1 AND node_id = $2;
+-- Note that a subscriber asked from a point; one that is new here (it shares the point since a promotion) holds it.
+INSERT INTO agent.subscribers AS s (capture, node_id, confirmed_seq) VALUES ($1, $2, $3)
+ON CONFLICT (capture, node_id) DO UPDATE SET last_seen_at = now();
 
 -- name: confirm_point
 -- Move a subscriber to the point that its copy stands at now.

@@ -1,13 +1,4 @@
--- An export's sessions with the application's database: leader, and workers that import its snapshot.
-
--- name: begin_leader
--- Begin the transaction whose snapshot everything of the export is read at.
-BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
-
--- name: take_snapshot
--- Take the snapshot, export it, and say who it can see.
-SELECT pg_current_snapshot()::text AS snapshot, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin,
-       pg_export_snapshot() AS snapshot_id;
+-- An export's workers: sessions with the application's database that import the leader's snapshot.
 
 -- name: begin_worker
 -- Begin a transaction on an exported snapshot and keep TRUNCATE and rewriting DDL away from a table, as a SELECT would.

@@ -6,15 +6,14 @@ before the keys are counted, and visibility decides later what may be trimmed, n
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.drain import CaptureLost
+from services.primary_agent.capture.look import list_definitions, read_states, take_look
 from services.primary_agent.capture.spool import Capture, KnownPoint
 from services.primary_agent.export.worker import TableExport
 from shared.clock import Clock
@@ -28,11 +27,8 @@ from shared.postgres.catalog import (
     list_columns,
     list_key_operators,
     list_populated_views,
-    list_tables,
     read_object_tokens,
-    read_shape_tokens,
 )
-from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
 from shared.replication.model import (
     DatabaseProperties,
@@ -43,12 +39,7 @@ from shared.replication.model import (
     TableMode,
     TableName,
 )
-from shared.replication.plan import PlannedTable, TableState, TableStates, plan_delta
-
-_QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
-_READY_SECONDS: Final = 10.0
-_LOOK_AGAIN_SECONDS: Final = 0.2
-_ATTEMPTS: Final = 5
+from shared.replication.plan import PlannedTable, TableStates, plan_delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +63,6 @@ class OpenedExport:
     object_tokens: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """The database as the leader's snapshot shows it."""
-
-    snapshot: str
-    snapshot_id: str
-    taken_at: datetime
-    tables: Sequence[Table]
-    publication: str
-
-
 async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
     """Take a snapshot and fix what the export carries.
 
@@ -96,20 +76,11 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         is_published = await component.source.identify_publication(leader) is not None
         if component.facts.state is not CaptureState.READY or not is_published:
             await component.ensure()
-        look = await _look(component, leader, node, clock)
+        look = await take_look(component, leader, node, clock)
         async with component.source.session() as other:
             lsn = await component.source.take_barrier(other)
         capture = await _drain(component, lsn)
-        states = TableStates(
-            tables={
-                table.oid: TableState(
-                    table.qualified_name, table.filenode, table.token, table.shape, table.publication_entry
-                )
-                for table in look.tables
-                if table.holds_data
-            },
-            shapes={**await read_shape_tokens(leader), "publication": look.publication},
-        )
+        states = await read_states(leader, look)
         since = None
         if request.kind is SyncKind.DELTA:
             assert request.since is not None
@@ -124,7 +95,8 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         if request.kind is SyncKind.SEED:
             await component.spool.begin_seeding(node, capture, caller, point.seq)
         else:
-            await component.spool.see_subscriber(node, capture, caller)
+            assert since is not None
+            await component.spool.see_subscriber(node, capture, caller, since.seq)
         async with component.drainer.sessions() as (application, _):
             sequences = await component.sequences.read(application)
         return OpenedExport(
@@ -151,39 +123,6 @@ def _refuse_while_preparing(component: ComponentCapture) -> None:
     if component.facts.state is CaptureState.PREPARING:
         problem = component.facts.problem
         raise CaptureNotReady(problem.text if problem else "capture is being made")
-
-
-async def _look(component: ComponentCapture, leader: Session, node: Session, clock: Clock) -> _Look:
-    """Take a snapshot that counts: the publication holds every table it should, and nothing older is still open."""
-    blockers: list[str] = []
-    deadline = clock.monotonic() + _READY_SECONDS
-    for _ in range(_ATTEMPTS):
-        while True:
-            await leader.execute(_QUERIES["begin_leader"])
-            row = await leader.fetchrow(_QUERIES["take_snapshot"])
-            assert row is not None
-            taken_at = clock.now()
-            capture = await component.spool.find_capture(node)
-            if capture is None:
-                raise CaptureNotReady("capture was lost at this moment")
-            if int(row["xmin"]) > capture.ready_xid:
-                break
-            await leader.execute("ROLLBACK")
-            if clock.monotonic() > deadline:
-                blockers = await component.source.list_blockers(leader, capture.ready_xid)
-                raise CaptureNotReady("transactions older than the capture are still open: " + "; ".join(blockers))
-            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
-        publication = await component.source.identify_publication(leader)
-        if publication is None:
-            raise CaptureNotReady("somebody alters the publication at this moment")
-        tables = await component.look(leader)
-        if not component.needs_reconcile(tables):
-            return _Look(row["snapshot"], row["snapshot_id"], taken_at, tables, publication)
-        await leader.execute("ROLLBACK")
-        async with component.source.session() as application:
-            fresh = await list_tables(application, "warmstandby")
-            await component.reconcile(application, node, capture, fresh)
-    raise CaptureNotReady("the tables' definitions keep changing")
 
 
 async def _drain(component: ComponentCapture, lsn: str) -> Capture:
@@ -215,14 +154,8 @@ async def _plan(
     states: TableStates,
     tables: Sequence[Table],
 ) -> list[PlannedTable]:
-    layouts = component.drainer.layouts
-    definitions = {
-        table.oid: layouts[table.oid].layout.definition
-        for table in tables
-        if table.is_keyed and component.is_followed(table)
-    }
     pending = await component.spool.count_keys(node, capture, since.snapshot)
-    plan = plan_delta(since.states, states, pending, definitions)
+    plan = plan_delta(since.states, states, pending, list_definitions(component, tables))
     if plan.schema_change is not None:
         raise SchemaChanged(plan.schema_change)
     return list(plan.tables)
