@@ -16,6 +16,7 @@ from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.application import ApplicationWatch
 from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.health import DatabaseWatch
+from services.primary_agent.node.hooks import Hooks
 from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.judgement import Judgement
 from services.primary_agent.node.machine import kernel_boot_id
@@ -26,7 +27,7 @@ from services.primary_agent.node.promotion import Promotion
 from services.primary_agent.node.record import RecordFile
 from services.primary_agent.node.record_copy import RecordCopy
 from services.primary_agent.node.roles import Roles
-from services.primary_agent.node.stand_in import NoCapture, NoFence, NoHooks
+from services.primary_agent.node.stand_in import NoFence
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
@@ -78,9 +79,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     exports = ExportService(settings, clock, node, capture)
 
     journal = Journal(settings.node.state_dir, clock)
-    fence, term_capture, hooks = NoFence(), NoCapture(), NoHooks()
-    promotion = Promotion(node, fence, term_capture, hooks, peers, journal, clock)
-    demoting = Demoting(node, fence, term_capture, hooks, peers, journal, clock)
+    fence, hooks = NoFence(), Hooks(settings, clock)
+    promotion = Promotion(node, fence, capture, hooks, peers, journal, clock)
+    demoting = Demoting(node, fence, hooks, peers, journal, clock)
     performer = Performer(node, promotion, demoting, fence, hooks, journal, strength="limit")
     roles = Roles(node, peers, demoting, journal, settings.node.epoch_class)
 

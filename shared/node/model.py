@@ -87,7 +87,6 @@ class Demotion(Wire):
     peer: str | None = Field(None, description="The node that takes over (handover).")
     epoch: Epoch | None = Field(None, description="The epoch that the attempt would own (handover).")
     reason_code: str | None = Field(None, description="The reason of the fenced state that follows (fence).")
-    position: str | None = Field(None, description="End of the log when nobody could write any more.")
 
 
 class FenceView(Wire):

@@ -19,7 +19,7 @@ from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.node import EnvelopeFields
 from shared.clock import SystemClock
-from shared.node.model import Term
+from shared.node.model import State, Term
 from shared.settings import CaptureSettings, ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
 
 Answer = TypeVar("Answer")
@@ -29,6 +29,7 @@ class ActiveNode:
     """A node that serves."""
 
     is_active = True
+    state = State.ACTIVE
 
     def require_exporting(self, caller: str) -> None:
         """Be active."""

@@ -26,7 +26,7 @@ from services.standby_controller.progress import Progress
 from shared.clock import SystemClock
 from shared.errors import ExportGone, NotActive, PeerRefusal, TransferIncomplete, WarmstandbyError
 from shared.node.client import NodeClient
-from shared.node.model import Envelope, Term
+from shared.node.model import Envelope, State, Term
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 from shared.settings import CaptureSettings, ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
 
@@ -43,6 +43,11 @@ class ActiveNode:
 
     def __init__(self) -> None:
         self.is_active = True
+
+    @property
+    def state(self) -> State:
+        """Serve, or not."""
+        return State.ACTIVE if self.is_active else State.STANDBY
 
     def require_exporting(self, caller: str) -> None:
         """Raise NotActive when a test says so."""

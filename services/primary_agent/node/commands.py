@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from services.primary_agent.node.record import HookName, Record
+from services.primary_agent.node.record import Record
 from shared.errors import (
     AttemptGone,
     AttemptOpen,
@@ -32,6 +32,7 @@ from shared.node.model import (
 from shared.node.reasons import SENTENCES, Reason
 from shared.node.steps import DEMOTION, PROMOTION, Act, act_after, is_past_return
 from shared.node.transitions import TRANSITIONS, Decision, Event, TermRule
+from shared.surroundings import HookName
 
 _NODES: Final = 16
 """Epochs are congruent to the node's number modulo this: two nodes never own the same one."""
@@ -155,7 +156,7 @@ def begin_fence(record: Record, demotion_id: str, reason: Reason) -> Record:
     return _enter(record, Event.FENCE_ASKED, demotion=demotion)
 
 
-def advance_demotion(record: Record, demotion_id: str, act: Act, *, position: str | None = None) -> Record:
+def advance_demotion(record: Record, demotion_id: str, act: Act) -> Record:
     """Note that an act of the demotion is done; a proved fence ends it, a handover waits closed for its outcome."""
     demotion = _demotion(record, demotion_id)
     if demotion.step != act:
@@ -166,7 +167,7 @@ def advance_demotion(record: Record, demotion_id: str, act: Act, *, position: st
         fenced = _enter(record, Event.CLOSE_PROVED, demotion=None, pending_hooks=(HookName.ON_FENCED,))
         return fenced.model_copy(update={"reason": reason})
     assert following is not None, "nothing follows the wait for the outcome"
-    changed = demotion.model_copy(update={"step": following, "position": position})
+    changed = demotion.model_copy(update={"step": following})
     return record.model_copy(update={"demotion": changed})
 
 

@@ -12,14 +12,14 @@ from typing import Final
 from services.primary_agent.node.commands import advance_demotion, doubt, take_back
 from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
-from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, TermCapture
-from services.primary_agent.node.record import HookName
+from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, run_hook
 from shared.clock import Clock
 from shared.errors import AttemptGone, FenceIncomplete, HookVeto, PeerError, PostgresError, WarmstandbyError
 from shared.log import fields_of
 from shared.node.model import Demotion, DemotionKind, Settle, State
 from shared.node.steps import Act
 from shared.node.transitions import Event
+from shared.surroundings import HookName
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,6 @@ class Demoting:
         self,
         node: Node,
         fence: DatabaseFence,
-        capture: TermCapture,
         hooks: HookRunner,
         peers: Peers,
         journal: Journal,
@@ -42,7 +41,6 @@ class Demoting:
     ) -> None:
         self._node = node
         self._fence = fence
-        self._capture = capture
         self._hooks = hooks
         self._peers = peers
         self._journal = journal
@@ -69,21 +67,21 @@ class Demoting:
         if demotion.id not in self._told:
             await self._journal.write(demotion.id, demotion.kind, act, "begun", data=_tell(demotion))
         try:
-            position = await self._perform(demotion, act)
-            await self._node.change(partial(advance_demotion, demotion_id=demotion.id, act=act, position=position))
+            await self._perform(demotion, act)
+            await self._node.change(partial(advance_demotion, demotion_id=demotion.id, act=act))
         except AttemptGone:
             return True
         except WarmstandbyError as error:
             return await self._fail(demotion, act, error)
         took = self._clock.monotonic() - begun
-        await self._journal.write(demotion.id, demotion.kind, act, "done", seconds=took, detail=position or "")
+        await self._journal.write(demotion.id, demotion.kind, act, "done", seconds=took)
         return True
 
-    async def _perform(self, demotion: Demotion, act: Act) -> str | None:
+    async def _perform(self, demotion: Demotion, act: Act) -> None:
         match act:
             case Act.STOP_APPLICATION:
                 try:
-                    await self._hooks.run(HookName.STOP_APPLICATION, _tell(demotion))
+                    await run_hook(self._hooks, HookName.STOP_APPLICATION, _tell(demotion))
                 except HookVeto as error:  # what it did not stop is stopped by the acts that follow
                     log.warning("the application was not stopped by its hook", extra=fields_of(error))
             case Act.CLOSE:
@@ -92,10 +90,8 @@ class Demoting:
                 await self._fence.end(FENCE_SECONDS)
             case Act.PROVE:
                 await self._fence.prove()
-                return await self._capture.read_position()
             case _:
                 pass
-        return None
 
     async def _fail(self, demotion: Demotion, act: Act, error: WarmstandbyError) -> bool:
         """A handover that cannot be proved is given up; a fence is tried for ever, and people are told once."""
@@ -111,7 +107,7 @@ class Demoting:
                 return True
         elif is_new and isinstance(error, FenceIncomplete):
             try:
-                await self._hooks.run(HookName.ON_FENCE_FAILED, _tell(demotion))
+                await run_hook(self._hooks, HookName.ON_FENCE_FAILED, _tell(demotion))
             except HookVeto as veto:
                 log.warning("hook failed", extra=fields_of(veto))
         return False

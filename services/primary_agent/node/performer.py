@@ -13,14 +13,15 @@ from typing import Final
 from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
-from services.primary_agent.node.ports import DatabaseFence, HookRunner
+from services.primary_agent.node.ports import DatabaseFence, HookRunner, run_hook
 from services.primary_agent.node.promotion import STOP_APPLY_SECONDS, Promotion
-from services.primary_agent.node.record import HookName, Record
+from services.primary_agent.node.record import Record
 from shared.errors import HookVeto, WarmstandbyError
 from shared.lifecycle import run_every
 from shared.log import fields_of
 from shared.node.model import FenceView, Problem, State
 from shared.node.observation import Start
+from shared.surroundings import HookName
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ class Performer:
             told |= {"epoch": str(record.term.epoch)} if record.term else {}
             outcome, detail = "done", ""
             try:
-                detail = await self._hooks.run(name, told) or ""
+                detail = await run_hook(self._hooks, name, told)
             except HookVeto as error:
                 outcome, detail = "failed", error.detail
                 log.warning("hook failed", extra=fields_of(error))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
-from services.primary_agent.node.record import HookName
+from services.primary_agent.capture.base import BaseResult
+from services.primary_agent.node.hooks import HookResult
+from shared.errors import HookVeto
 from shared.node.model import NodeView, OrderFence, Settle, Settled
+from shared.surroundings import HookName
 
 
 class DatabaseFence(Protocol):
@@ -37,18 +40,26 @@ class DatabaseFence(Protocol):
 class TermCapture(Protocol):
     """Notes where both copies were equal, before the databases of a promoted node open."""
 
-    async def begin_term(self, epoch: int) -> Sequence[str]:
-        """Return the components whose base is lost, with the reason; ends within its own limit and raises nothing."""
-
-    async def read_position(self) -> str | None:
-        """Return how far the log is on disk."""
+    async def begin_term(self, epoch: int) -> tuple[BaseResult, ...]:
+        """Return what came of it for each component; ends within its own limit and raises nothing."""
 
 
 class HookRunner(Protocol):
-    """Runs an administrator's command."""
+    """Runs an administrator's program."""
 
-    async def run(self, name: HookName, environment: Mapping[str, str]) -> str | None:
-        """Run a hook and return its output's end, None where none is configured; raises HookVeto when it fails."""
+    async def run_until(self, name: HookName, environment: Mapping[str, str]) -> HookResult | None:
+        """Run a hook, again where its rule says so; None where none is configured."""
+
+
+async def run_hook(hooks: HookRunner, name: HookName, environment: Mapping[str, str]) -> str:
+    """Run a hook and return the end of its output; raise HookVeto for one that fails."""
+    result = await hooks.run_until(name, environment)
+    if result is None:
+        return ""
+    if not result.is_success:
+        ended = "was killed at its limit" if result.was_killed else f"ended with exit code {result.exit_code}"
+        raise HookVeto(f"hook {name} {ended}: {result.output_tail.strip()[-500:]}")
+    return result.output_tail.strip()[-500:]
 
 
 class Peer(Protocol):

@@ -12,13 +12,13 @@ from typing import Final
 from services.primary_agent.node.commands import abandon, advance, see_peer_closed
 from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
-from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, TermCapture
-from services.primary_agent.node.record import HookName
+from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, TermCapture, run_hook
 from shared.clock import Clock
 from shared.errors import AttemptGone, PeerError, WarmstandbyError
 from shared.log import fields_of
 from shared.node.model import Attempt, NodeView, State
 from shared.node.steps import Act, is_past_return
+from shared.surroundings import HookName
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +92,14 @@ class Promotion:
             case Act.STOP_APPLY:
                 await self._fence.stop_apply(STOP_APPLY_SECONDS)
             case Act.PRE_PROMOTE:
-                return await self._hooks.run(HookName.PRE_PROMOTE, _tell(attempt)) or "", ()
+                return await run_hook(self._hooks, HookName.PRE_PROMOTE, _tell(attempt)), ()
             case Act.FENCE_PEER:
-                return await self._hooks.run(HookName.FENCE_PEER, _tell(attempt)) or "", ()
+                return await run_hook(self._hooks, HookName.FENCE_PEER, _tell(attempt)), ()
             case Act.LOOK_AROUND | Act.TAKE_TERM if attempt.peer is None:
                 return "", await self._look(act)
             case Act.PREPARE_CAPTURE:
-                return "; ".join(await self._capture.begin_term(attempt.epoch)), ()
+                results = await self._capture.begin_term(attempt.epoch)
+                return "; ".join(f"{base.component}: {base.kind} {base.reason}".strip() for base in results), ()
             case Act.OPEN:
                 await self._fence.open()
             case _:

@@ -10,7 +10,6 @@ import logging
 import os
 import shutil
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -20,24 +19,11 @@ from shared.errors import ConfigurationError, RecordUnwritable
 from shared.files.atomic import write_atomically
 from shared.node.model import Attempt, Demotion, State, Term
 from shared.node.reasons import Reason
+from shared.surroundings import HookName
 
 log = logging.getLogger(__name__)
 
 FORMAT: Final = 1
-
-
-class HookName(StrEnum):
-    """Where an administrator's command is run."""
-
-    PRE_PROMOTE = "pre_promote"
-    FENCE_PEER = "fence_peer"
-    START_APPLICATION = "start_application"
-    STOP_APPLICATION = "stop_application"
-    RESTART_DATABASE = "restart_database"
-    POST_PROMOTE = "post_promote"
-    ON_FENCED = "on_fenced"
-    ON_FENCE_FAILED = "on_fence_failed"
-    POST_FAILBACK = "post_failback"
 
 
 class RecordUnreadable(Exception):

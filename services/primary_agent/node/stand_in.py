@@ -1,10 +1,6 @@
-"""Stands in for fence, capture and hooks until they are there."""
+"""Stands in for the fence until it is there."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
-
-from services.primary_agent.node.record import HookName
 
 
 class NoFence:
@@ -37,23 +33,3 @@ class NoFence:
 
     async def resume_apply(self) -> None:
         """Do nothing."""
-
-
-class NoCapture:
-    """Notes nothing."""
-
-    async def begin_term(self, epoch: int) -> Sequence[str]:
-        """Do nothing."""
-        return ()
-
-    async def read_position(self) -> str | None:
-        """Do nothing."""
-        return None
-
-
-class NoHooks:
-    """Runs nothing."""
-
-    async def run(self, name: HookName, environment: Mapping[str, str]) -> str | None:
-        """Do nothing."""
-        return None

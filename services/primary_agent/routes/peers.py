@@ -2,7 +2,6 @@
 
 Annotations are evaluated here (no `from __future__ import annotations`): FastAPI reads `Depends(caller)` out of them.
 """
-from __future__ import annotations
 
 from typing import Annotated
 

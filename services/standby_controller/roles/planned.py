@@ -45,7 +45,7 @@ class PlannedSwaps:
         source = find_source(self._monitor.nodes)
         refusals = refusals_by_hand(self._judge.judge().checks)
         if refusals:
-            raise GateRefused("the gate refuses a switchover", refusals=refusals)
+            raise GateRefused(refusals)
         swap = Switchover(
             own=self._own,
             peer=self._peers.peer(source.node_id),

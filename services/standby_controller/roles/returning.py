@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from services.standby_controller.monitor import Monitor
-from services.standby_controller.pair_document import ReturnPolicy
 from services.standby_controller.roles.agents import OwnAgent
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
 from services.standby_controller.source import Source, find_source
@@ -35,7 +34,7 @@ class Return:
         monitor: Monitor,
         runner: SyncRunner,
         changes: RoleChanges,
-        policy: Callable[[], ReturnPolicy],
+        policy: Callable[[], str],
         is_clean: Callable[[Source], Awaitable[bool]],
         clock: Clock,
     ) -> None:
@@ -56,13 +55,13 @@ class Return:
             return
         policy, present = self._policy(), own.present
         reason = present.reason_code if present is not None else None
-        if policy is ReturnPolicy.ASK or reason in _ALWAYS_ASK:
+        if policy == "ask" or reason in _ALWAYS_ASK:
             return
         source = find_source(self._monitor.nodes)
         judged = f"{source.node_id} {source.term.epoch} {policy}"
         if self._judged == judged:
             return
-        if policy is ReturnPolicy.WHEN_CLEAN and not await self._is_clean(source):
+        if policy == "when_clean" and not await self._is_clean(source):
             self._judged = judged
             return
         self._judged = judged

@@ -111,7 +111,7 @@ class Takeover:
         judgement = self._judge.judge()
         refusals = refusals_by_hand(judgement.checks, overrides)
         if refusals:
-            raise GateRefused("the gate refuses a failover by hand", refusals=refusals)
+            raise GateRefused(refusals)
         answers = judgement.diagnosis.kind in _ANSWERING
         if not answers and not is_peer_off:
             raise PeerServes(

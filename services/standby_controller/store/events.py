@@ -42,6 +42,8 @@ class EventKind(StrEnum):
     CAPTURE_BROKEN = "capture_broken"
     CAPTURE_MENDED = "capture_mended"
     CONFIG_CHANGED = "config_changed"
+    TRANSITION_DONE = "transition_done"
+    TRANSITION_FAILED = "transition_failed"
     TOKEN_CREATED = "token_created"
     TOKEN_DELETED = "token_deleted"
 

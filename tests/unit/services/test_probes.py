@@ -20,6 +20,7 @@ from shared.errors import PeerError
 from shared.node.client import Heard
 from shared.node.model import State
 from shared.node.probes import Probe, RoleFacts
+from shared.node.protocol import Speaker
 from shared.settings import Mode, Settings
 from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedCopy
 from tests.node_file import node_settings
@@ -90,7 +91,13 @@ async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastA
     own, peer = OwnAgent("one", Mode.PRIMARY, State.WAITING), OwnAgent("two", Mode.SECONDARY, State.STANDBY)
     own.facts, copy = facts, ScriptedCopy()
     async with assemble(
-        settings_of(folder), SystemClock(), sources=[own, peer], copy_component=copy.copy, clear_orphans=copy.clear
+        settings_of(folder),
+        SystemClock(),
+        sources=[own, peer],
+        controllers={},
+        copy_component=copy.copy,
+        clear_orphans=copy.clear,
+        speaker=lambda: Speaker("pair", "one", "boot", None),
     ) as controller:
         await controller.parts.monitor.look("one")
         app = new_app(docs=False)

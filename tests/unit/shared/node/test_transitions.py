@@ -122,6 +122,12 @@ def test_every_reason_has_a_sentence_and_every_row_an_end() -> None:
     assert {state for state, _ in TRANSITIONS} == set(State)
 
 
+def _only_possible(seen: Observation) -> Observation:
+    """Only what can be: no term before the first, and a handover only of a node that is closed for one."""
+    seen = replace(seen, term=None) if seen.state is State.UNINITIALISED else seen
+    return seen if seen.state is State.DEMOTING else replace(seen, awaited=None)
+
+
 terms = st.none() | st.builds(Term, epoch=st.integers(1, 40), owner=st.sampled_from(["one", "two", "three"]))
 peers_seen = st.builds(
     PeerSeen,
@@ -146,13 +152,7 @@ observations = st.builds(
     waited_seconds=st.floats(0, 60),
     eligible=st.frozensets(st.sampled_from(["two", "three"])),
     awaited=st.none() | st.builds(Term, epoch=st.integers(1, 40), owner=st.just("two")),
-).map(lambda seen: _possible(seen))
-
-
-def _possible(seen: Observation) -> Observation:
-    """Only what can be: no term before the first, and a handover only of a node that is closed for one."""
-    seen = replace(seen, term=None) if seen.state is State.UNINITIALISED else seen
-    return seen if seen.state is State.DEMOTING else replace(seen, awaited=None)
+).map(_only_possible)
 
 
 @given(observations)
