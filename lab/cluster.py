@@ -16,7 +16,7 @@ from types import MappingProxyType, TracebackType
 from typing import Final, Self
 from urllib.parse import quote
 
-from lab import ports, processes, reaper, template
+from lab import hba, ports, processes, reaper, template
 from lab.binaries import find_bin_dir, version_of
 from lab.identity import choose_identity
 
@@ -64,10 +64,12 @@ class Cluster:
     def create(cls, folder: Path, *, major: int | None = None, settings: Mapping[str, str] = NOTHING) -> Self:
         """Make a cluster (not started) in a folder that does not exist or is empty; ``settings`` go over ``DEFAULTS``.
 
-        Its superuser is ``postgres``, everybody on 127.0.0.1 is trusted, and its system identifier is its own.
+        Its superuser is ``postgres``, everybody on 127.0.0.1 is trusted (closed databases apart: ``lab/hba.py``), and
+        its system identifier is its own.
         """
         cluster = cls._claim(folder, find_bin_dir(major), None)
         template.lay_down(cluster.data, cluster.bin_dir)
+        hba.write_rules(cluster.data)
         cluster.configure({**DEFAULTS, **settings})
         choose_identity().give(cluster.folder)
         return cluster

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from lab import ports, reaper
+from lab import hba, ports, reaper
 from lab.binaries import TREE
 from lab.cluster import Cluster
 from lab.node_toml import Document, Section
 from lab.people import PeopleApi, open_api
-from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE
+from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE, PROBE_ROLE
 from lab.service import Kind, Service, ServiceError, plain_environment
 from shared.settings import Mode
 
@@ -118,6 +118,11 @@ def describe_node(node: Node, others: Iterable[Node], databases: Sequence[str], 
             "dsn": node.cluster.dsn(OWN_DATABASE, NODE_ROLE),
             "apply_dsn": node.cluster.dsn(OWN_DATABASE, APPLY_ROLE),
             "bin_dir": node.cluster.bin_dir,
+        },
+        "fencing": {
+            "hba_list": hba.list_of(node.cluster.data),
+            "probe_dsn": node.cluster.dsn(OWN_DATABASE, PROBE_ROLE),
+            "reader_roles": hba.READERS,
         },
         "agent": {"listen": _listen(node.agent), "socket": runtime / f"{node.name}.sock"},
         "controller": {"listen": _listen(node.controller)},

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-Value = str | int | float | bool | Path
+Value = str | int | float | bool | Path | Sequence[str]
 Section = Mapping[str, Value]
 Document = Mapping[str, Section | Sequence[Section]]
 
@@ -27,6 +27,14 @@ def lay_over(lower: Document, upper: Document) -> dict[str, Section | Sequence[S
         else:
             merged[name] = section
     return merged
+
+
+def leave_out(document: Document, section: str, key: str) -> Document:
+    """Return a document without one value."""
+    values = document.get(section, {})
+    if not isinstance(values, Mapping):
+        return document
+    return {**document, section: {name: value for name, value in values.items() if name != key}}
 
 
 def _lines(document: Document) -> Iterator[str]:
@@ -51,4 +59,6 @@ def _value(value: Value) -> str:
         return str(value).lower()
     if isinstance(value, str | Path):
         return json.dumps(str(value), ensure_ascii=False)
+    if isinstance(value, Sequence):
+        return f"[{', '.join(map(_value, value))}]"
     return repr(value)

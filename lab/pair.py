@@ -18,9 +18,9 @@ from typing import Final, Self
 from lab import ports, reaper
 from lab.cluster import Cluster
 from lab.node import Node, describe_node, lay_out_node
-from lab.node_toml import Document, lay_over, write_node_toml
+from lab.node_toml import Document, lay_over, leave_out, write_node_toml
 from lab.people import ApiError, Json, SyncFailed, ask_once, change_config, explain_sync
-from lab.roles import Rights, owner_of, prepare_roles
+from lab.roles import Rights, open_databases, owner_of, prepare_roles
 from lab.service import Kind, Service, ServiceError
 
 __all__ = ["Node", "Pair", "Rights", "Service", "ServiceError", "SyncFailed"]
@@ -54,10 +54,12 @@ class Pair:
         rights: Rights = Rights.SUPERUSER,
         settings: Document = NOTHING,
         third: Cluster | None = None,
+        fence_strength: str = "hba",
     ) -> Self:
         """Prepare roles and databases and write each ``node.toml``; ``settings`` go over the sections of all of them.
 
-        The databases are there on the primary's cluster; a component has the name of its database.
+        The databases are there on the primary's cluster; a component has the name of its database. ``fence_strength``
+        is ``hba``, or ``limit``: without the list of ``pg_hba.conf``.
         """
         folder = folder.resolve()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -71,6 +73,8 @@ class Pair:
         nodes = [lay_out_node(folder, number, cluster) for number, cluster in enumerate(clusters, start=1)]
         for node in nodes:
             described = describe_node(node, [other for other in nodes if other is not node], databases, runtime)
+            if fence_strength == "limit":
+                described = leave_out(described, "fencing", "hba_list")
             write_node_toml(node.config, lay_over(lay_over(described, QUICK), settings))
         return cls(folder, nodes, runtime)
 
@@ -162,6 +166,8 @@ class Pair:
                 atexit.unregister(service.kill)
                 ports.release_port(int(service.url.rpartition(":")[2]))
             reaper.forget(node.config)
+            if node.cluster.data.exists():
+                open_databases(node.cluster)
         for place in (self.folder, self._runtime):
             reaper.end(place, place)
             reaper.forget(place)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from lab import hba
 from lab.binaries import TREE
 from lab.cluster import Cluster
 from lab.database import Database
@@ -17,6 +18,7 @@ ROLES_SQL: Final = TREE / "docs" / "roles.sql"
 OWN_DATABASE: Final = "warmstandby"
 NODE_ROLE: Final = "warmstandby"
 APPLY_ROLE: Final = "warmstandby_apply"
+PROBE_ROLE: Final = "warmstandby_probe"
 
 
 class Rights(StrEnum):
@@ -32,17 +34,27 @@ def prepare_roles(cluster: Cluster, owners: Mapping[str, str], rights: Rights) -
     ``owners`` names the owner of each replicated database; one that is missing is made, an ordinary role that may log
     in.
     """
+    open_databases(cluster)
     Database(cluster, OWN_DATABASE).drop()
     superuser = "SUPERUSER" if rights is Rights.SUPERUSER else "NOSUPERUSER"
     for role in (NODE_ROLE, APPLY_ROLE):
         ensure_role(cluster, role)
         cluster.psql(f"ALTER ROLE {role} LOGIN {superuser}")
+    ensure_role(cluster, PROBE_ROLE)
     for database, owner in owners.items():
         ensure_role(cluster, owner)
         if rights is Rights.DOCUMENTED:
             run_roles_sql(cluster, database, owner)
     if rights is Rights.SUPERUSER:
         cluster.psql(f"CREATE DATABASE {OWN_DATABASE} OWNER {NODE_ROLE} ENCODING 'UTF8' TEMPLATE template0")
+        cluster.psql(f"GRANT CONNECT ON DATABASE {OWN_DATABASE} TO {PROBE_ROLE}")
+
+
+def open_databases(cluster: Cluster) -> None:
+    """Close no database of the cluster any more, as far as the list of its ``pg_hba.conf`` goes."""
+    hba.open_all(cluster.data)
+    if cluster.is_running:
+        cluster.reload()
 
 
 def run_roles_sql(cluster: Cluster, database: str, owner: str) -> None:

@@ -188,3 +188,5 @@ def secrets_of(settings: Settings) -> Iterable[str]:
     yield from (peer.key.get_secret_value() for peer in settings.peers)
     yield settings.postgres.dsn.get_secret_value()
     yield settings.postgres.apply_dsn.get_secret_value()
+    if settings.fencing.probe_dsn is not None:
+        yield settings.fencing.probe_dsn.get_secret_value()

@@ -182,6 +182,26 @@ class PeerSettings(Section):
         return frozenset(host_of(place) for place in places)
 
 
+class FencingSettings(Section):
+    """[fencing]: how the databases of a node that does not serve are closed to applications."""
+
+    hba_list: Path | None = Field(
+        None,
+        description="File that pg_hba.conf names as @FILE in lines that reject: the databases closed now. "
+        "Without it the fence is weaker (README.md, section Fencing).",
+    )
+    probe_dsn: Dsn | None = Field(
+        None,
+        description="This node's own database as role warmstandby_probe, which tries to enter closed databases.",
+    )
+    reader_roles: tuple[str, ...] = Field(
+        (), description="Roles that may enter closed databases (monitoring, reports, backups); see that they only read."
+    )
+    deadline_seconds: float = Field(
+        20.0, gt=0, description="How long sessions may take to end before the fence counts as incomplete."
+    )
+
+
 class TlsSettings(Section):
     """[tls]: how this node checks its peers."""
 
@@ -210,6 +230,7 @@ class Settings(Section):
     hooks: HooksSettings = HooksSettings()
     application: ApplicationSettings = ApplicationSettings()
     probes: ProbesSettings = ProbesSettings()
+    fencing: FencingSettings = FencingSettings()
     tls: TlsSettings = TlsSettings()
     log: LogSettings = LogSettings()
 

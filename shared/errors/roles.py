@@ -55,6 +55,14 @@ class ProtocolMismatch(RoleError):
     default_hint = "Bring both nodes to releases that share a protocol number (GET /heartbeat shows theirs)."
 
 
+class FenceListUnwritable(RoleError):
+    """The list of closed databases cannot be written."""
+
+    code = "fence_list_unwritable"
+    status = 503
+    default_hint = "Look at space and rights of the folder of [fencing] hba_list."
+
+
 class GuardClosed(RoleError):
     """The node's databases may not be overwritten now."""
 
@@ -121,8 +129,20 @@ class FenceIncomplete(RoleError):
 
     code = "fence_incomplete"
     status = 503
-    default_hint = "The detail names who is still inside. End that session, or switch the server off."
+    default_hint = (
+        "The detail names what is open or who is inside. End that session (the application, a job worker), or switch the "
+        "server off. README.md, section Fencing, says what each strength stops."
+    )
     retry_after_seconds = 5.0
+
+    def __init__(
+        self, detail: str, *, hint: str | None = None, sessions: tuple[str, ...] = (), prepared: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(detail, hint=hint)
+        self.sessions = sessions
+        """Who is still inside, for people."""
+        self.prepared = prepared
+        """Transactions prepared for two-phase commit that could still be committed, for people."""
 
 
 class ApplyNotStopped(RoleError):

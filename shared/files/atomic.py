@@ -13,6 +13,7 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         with open(descriptor, "wb") as file:  # noqa: PTH123  a descriptor, so that the mode is right from the start
+            os.fchmod(descriptor, mode)  # whatever the process's own mask is
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

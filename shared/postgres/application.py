@@ -1,4 +1,4 @@
-"""The small schema `warmstandby` of a replicated database: installs it, and sets its guard row."""
+"""The small schema `warmstandby` of a replicated database, and the guard rows: installs it, and sets them."""
 
 from __future__ import annotations
 
@@ -49,3 +49,8 @@ async def forget_cursor(session: Session, component: str) -> None:
 async def set_application_guard(session: Session, accepts_apply: bool) -> None:
     """Say whether this database may be overwritten; writes nothing when it says so already."""
     await session.execute(_QUERIES["set_application_guard"], accepts_apply)
+
+
+async def set_node_guard(session: Session, accepts_apply: bool) -> None:
+    """Say whether databases of this node may be swapped; writes nothing when it says so already."""
+    await session.execute(_QUERIES["set_node_guard"], accepts_apply)

@@ -118,3 +118,7 @@ SELECT capture_id, seq, nonce, source_node FROM warmstandby.cursor WHERE compone
 -- name: forget_cursor
 -- Make a database nobody's copy.
 DELETE FROM warmstandby.cursor WHERE component = $1;
+
+-- name: set_node_guard
+-- Say whether databases of this node may be swapped (in the node's own database).
+UPDATE agent.guard SET accepts_apply = $1 WHERE accepts_apply <> $1;

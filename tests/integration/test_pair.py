@@ -190,7 +190,7 @@ def test_the_documented_roles_can_be_made_again_and_refuse_what_cannot_work(clus
     run_roles_sql(cluster, "not there yet", "roles_owner")
     attributes = "rolname, rolsuper, rolreplication, rolcreatedb, rolcanlogin"
     query = f"SELECT {attributes} FROM pg_roles WHERE rolname ^@ 'warmstandby' ORDER BY 1"
-    assert cluster.psql(query) == "warmstandby|f|t|t|t\nwarmstandby_apply|f|t|t|t"
+    assert cluster.psql(query) == "warmstandby|f|t|t|t\nwarmstandby_apply|f|t|t|t\nwarmstandby_probe|f|f|f|t"
     with pytest.raises(ClusterError, match=r"The role roles_ownr does not exist here"):
         run_roles_sql(cluster, "postgres", "roles_ownr")
     with pytest.raises(ClusterError, match=r"The role postgres is a superuser"):

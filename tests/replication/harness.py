@@ -15,6 +15,7 @@ from typing import Any, Final, Self, TypeVar, cast
 
 from pydantic import SecretStr
 
+from lab import hba
 from lab.cluster import Cluster
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.service import CaptureService
@@ -28,7 +29,15 @@ from shared.errors import ExportGone, NotActive, PeerRefusal, TransferIncomplete
 from shared.node.client import NodeClient
 from shared.node.model import Envelope, State, Term
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
-from shared.settings import CaptureSettings, ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
+from shared.settings import (
+    CaptureSettings,
+    ComponentSettings,
+    FencingSettings,
+    Mode,
+    NodeSettings,
+    PostgresSettings,
+    Settings,
+)
 
 TERM: Final = Term(epoch=1, owner="source")
 _BUFFER_BYTES: Final = 256 * 1024  # so much does an answer hold back before its status goes out
@@ -297,4 +306,5 @@ def _settings(
         postgres=PostgresSettings(dsn=dsn, apply_dsn=dsn, bin_dir=cluster.bin_dir),
         components=(ComponentSettings(name=component, database=database),),
         capture=CaptureSettings(interval_seconds=0.15, lock_timeout_seconds=1.0),
+        fencing=FencingSettings(hba_list=hba.list_of(cluster.data), reader_roles=(*hba.OURS, *hba.READERS)),
     )

@@ -19,12 +19,17 @@ from services.primary_agent.capture.guard import (
 )
 from services.primary_agent.capture.layout import PublishedColumn, lay_out
 from services.primary_agent.capture.source import PUBLICATION, LeftOut, Server, Source
-from services.primary_agent.capture.spool import Capture, Spool, set_node_guard
+from services.primary_agent.capture.spool import Capture, Spool
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
 from shared.errors.groups import first_of
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
-from shared.postgres.application import forget_cursor, install_application_schema, set_application_guard
+from shared.postgres.application import (
+    forget_cursor,
+    install_application_schema,
+    set_application_guard,
+    set_node_guard,
+)
 from shared.postgres.catalog import Table, TableColumn, list_columns, list_tables
 from shared.postgres.sequences import SequenceReader
 from shared.postgres.sessions import Session

@@ -204,8 +204,3 @@ class Spool:
         """Return the spool's size: keys (as last analysed) and bytes on disk."""
         row = await session.fetchrow(_QUERIES["measure_spool"], f"agent.spool_{capture.number}")
         return (0, 0) if row is None else (row["keys"], row["bytes"])
-
-
-async def set_node_guard(session: Session, accepts_apply: bool) -> None:
-    """Say whether databases of this node may be swapped; writes nothing when it says so already."""
-    await session.execute(_QUERIES["set_guard"], accepts_apply)

@@ -198,10 +198,6 @@ SELECT coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS keys, coalesce(sum(
   FROM pg_class AS c
  WHERE c.oid = to_regclass($1);
 
--- name: set_guard
--- Say whether databases of this node may be overwritten.
-UPDATE agent.guard SET accepts_apply = $1 WHERE accepts_apply <> $1;
-
 -- name: lock_capture
 -- Let one agent at a time drain a component; true when the lock is ours.
 SELECT pg_try_advisory_lock(hashtextextended('warmstandby.capture.' || $1, 0));

@@ -21,6 +21,7 @@ from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.staging import stage_delta
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
+from shared.clock import SystemClock
 from shared.errors import (
     CaptureNotReady,
     CursorMoved,
@@ -34,6 +35,7 @@ from shared.errors import (
     SyncRunning,
     TableRewritten,
 )
+from shared.fencing.fence import Fence
 from shared.node.client import NodeClient
 from shared.node.model import Envelope, Term
 from shared.postgres.queries import load_queries
@@ -179,6 +181,7 @@ class _ComponentSync:
                 manifest = await self._try_again(catch_up, _REWRITTEN)
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
+            await Fence(self._settings, SystemClock()).close_shadow(shadow.name)
             await shadow.swap_in()
         except BaseException:
             await shadow.discard()

@@ -72,8 +72,8 @@ class Seeder:
         )
         try:
             await archive.restore("pre-data")
+            await self._install_our_schema()
             async with self._session() as session:
-                await install_application_schema(session)
                 await self._empty_extension_tables(session)
             progress.enter(SyncPhase.COPYING)
             await archive.restore("data")
@@ -103,6 +103,13 @@ class Seeder:
 
     def _session(self) -> AbstractAsyncContextManager[Session]:
         return open_session(self._dsn, database=self._shadow.name)
+
+    async def _install_our_schema(self) -> None:
+        """Make it as the node's own role, whose guard row a promotion updates; the role that applies is its member."""
+        dsn = self._settings.postgres.dsn.get_secret_value()
+        async with open_session(dsn, database=self._shadow.name) as session:
+            with translated("installing our schema in the full copy"):
+                await install_application_schema(session)
 
     async def _empty_extension_tables(self, session: Session) -> None:
         """An extension's own tables come filled; the source's rows take their place."""

@@ -1,0 +1,126 @@
+"""A node's server with an application's database, and the fence of that node: two strengths, two kinds of rights."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from lab import hba
+from lab.cluster import Cluster, ClusterError
+from lab.database import Database
+from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE, PROBE_ROLE, Rights, prepare_roles
+from services.primary_agent.capture.service import CaptureService
+from shared.clock import SystemClock
+from shared.fencing.fence import Fence
+from shared.settings import Settings
+from tests.node_file import node_settings
+
+OWNER = "shop owner"
+CHIEF = "chief"
+"""The application as a superuser."""
+READER = "reports"
+SCHEMA = """
+    CREATE TABLE goods (id int PRIMARY KEY, name text);
+    INSERT INTO goods VALUES (1, 'first');
+"""
+
+
+class _Active:
+    is_active = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One server, its application's database, and the settings of its node."""
+
+    cluster: Cluster
+    database: Database
+    settings: Settings
+
+    @classmethod
+    async def make(cls, cluster: Cluster, folder: Path, *, strength: str, rights: Rights, **fencing: object) -> Stage:
+        """Make roles, the node's own database with its guard row, and the application's; what was before goes."""
+        database = Database(cluster, "shop")
+        prepare_roles(cluster, {"shop": OWNER}, rights)
+        database.drop()
+        for role, kind in ((CHIEF, "SUPERUSER"), (READER, "NOSUPERUSER")):
+            cluster.psql(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN {kind}")
+        Database.create(cluster, "shop", options=f'OWNER "{OWNER}"')
+        database.psql(SCHEMA, user=OWNER)
+        cluster.psql("GRANT CREATE ON DATABASE shop TO warmstandby")
+        values: dict[str, object] = {
+            "probe_dsn": cluster.dsn(OWN_DATABASE, PROBE_ROLE),
+            "reader_roles": ["postgres"],
+            **({"hba_list": str(hba.list_of(cluster.data))} if strength == "hba" else {}),
+            **fencing,
+        }
+        settings = node_settings(
+            node={"state_dir": str(folder)},
+            postgres={
+                "dsn": cluster.dsn(OWN_DATABASE, NODE_ROLE),
+                "apply_dsn": cluster.dsn(OWN_DATABASE, APPLY_ROLE),
+            },
+            fencing=values,
+        )
+        settings = settings.model_copy(
+            update={"components": (settings.components[0].model_copy(update={"database": "shop"}),)}
+        )
+        await CaptureService(settings, SystemClock(), _Active()).prepare()
+        return cls(cluster, database, settings)
+
+    def fence(self) -> Fence:
+        """Return a fence that knows nothing yet, as a process that starts has it."""
+        return Fence(self.settings, SystemClock())
+
+    def enters(self, role: str, database: str = "shop") -> bool:
+        """Say whether a role gets in by a new connection."""
+        try:
+            self.cluster.psql("SELECT 1", database, user=role)
+        except ClusterError:
+            return False
+        return True
+
+    def writes(self, role: str, sql: str = "INSERT INTO goods SELECT max(id) + 1, 'late' FROM goods") -> bool:
+        """Say whether a role can write by a new connection."""
+        before = self.count()
+        with contextlib.suppress(ClusterError):
+            self.cluster.psql(sql, "shop", user=role)
+        return self.count() > before
+
+    def count(self) -> int:
+        """Return how many rows there are, seen as a reader."""
+        return int(self.database.psql("SELECT count(*) FROM goods"))
+
+    def properties(self) -> dict[str, str]:
+        """Return all that closing could change, in a form that tells no order."""
+        queries = {
+            "acl": """
+                SELECT string_agg(format('%s %s by %s%s', CASE g.grantee WHEN 0 THEN 'PUBLIC'
+                                  ELSE pg_get_userbyid(g.grantee)::text END, g.privilege_type,
+                                  pg_get_userbyid(g.grantor), CASE WHEN g.is_grantable THEN '*' END), '; ' ORDER BY 1)
+                  FROM (SELECT (aclexplode(coalesce(datacl, acldefault('d', datdba)))).*
+                          FROM pg_database WHERE datname = 'shop'
+                         ORDER BY grantee, privilege_type, grantor) AS g""",
+            "limit": "SELECT datconnlimit FROM pg_database WHERE datname = 'shop'",
+            "settings": """
+                SELECT string_agg(format('%s: %s', setrole::regrole, a), '; ' ORDER BY setrole, a)
+                  FROM pg_db_role_setting, unnest(setconfig) AS a
+                 WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = 'shop')""",
+            "subscriptions": "SELECT string_agg(subname || subenabled, ', ' ORDER BY subname) FROM pg_subscription",
+        }
+        return {name: self.cluster.psql(query) for name, query in queries.items()}
+
+    @asynccontextmanager
+    async def session(self, role: str, **settings: Any) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Open a session of a role with the application's database; it may be ended meanwhile."""
+        connection = await asyncpg.connect(self.cluster.dsn("shop", role), **settings)
+        try:
+            yield connection
+        finally:
+            connection.terminate()
