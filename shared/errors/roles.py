@@ -130,8 +130,8 @@ class FenceIncomplete(RoleError):
     code = "fence_incomplete"
     status = 503
     default_hint = (
-        "The detail names what is open or who is inside. End that session (the application, a job worker), or switch the "
-        "server off. README.md, section Fencing, says what each strength stops."
+        "The detail names what is open or who is inside. End that session (the application, a job worker), or switch "
+        "the server off. README.md, section Fencing, says what each strength stops."
     )
     retry_after_seconds = 5.0
 

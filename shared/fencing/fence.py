@@ -46,10 +46,12 @@ class Fence:
     """One node's fence; every act is idempotent, may be cancelled at any moment, and raises PostgresError."""
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
-        """Connects on use; `strength` and `problem` are what the last act or look found."""
+        """Connects on use; the public values are what the last act or look found, for people."""
         self.strength = FenceStrength.LIMIT
         self.problem: str | None = None
-        """Why the fence is weaker than configured, or not complete; for people."""
+        """Why the fence is weaker than configured, or what it could not do."""
+        self.opening: str | None = None
+        """What is open, or who is inside."""
         self._clock = clock
         self._dsn = settings.postgres.dsn.get_secret_value()
         self._apply_role = apply_role.role_of(settings.postgres.apply_dsn.get_secret_value())
@@ -111,15 +113,21 @@ class Fence:
     async def is_closed(self) -> bool:
         """Say whether nobody else can enter and nobody else is inside; where not: close and end again.
 
-        `problem` says what was found.
+        `opening` says what was found.
         """
         async with self._session(locks=False) as session:
-            open_now = await self._find_open(session)
-            if open_now is None:
+            self.opening = await self._find_open(session)
+            if self.opening is None:
                 inside = await list_inside(session, self._databases, self._let_in)
-                open_now = f"inside: {_name(inside)}" if inside else None
-        self.problem = open_now or self.problem
-        return open_now is None
+                self.opening = f"inside: {_name(inside)}" if inside else None
+        return self.opening is None
+
+    async def is_open(self) -> bool:
+        """Say whether nothing is left of a fence: what an active node looks at. One cheap look."""
+        async with self._session(locks=False) as session:
+            if self._fencing.hba_list is not None and (await self._judge(session)).names & set(self._databases):
+                return False
+            return not await limits.list_recorded(session, self._databases)
 
     # Ending and proving ----------------------------------------------------------------------------------------------
 

@@ -54,6 +54,11 @@ async def list_open(session: Session, databases: Sequence[str], let_in: Sequence
     return {row["database"]: row["reason"] for row in rows}
 
 
+async def list_recorded(session: Session, databases: Sequence[str]) -> list[str]:
+    """Return the databases of which something was taken and not given back."""
+    return [row["database"] for row in await session.fetch(_QUERIES["list_recorded"], list(databases))]
+
+
 async def list_superusers(session: Session, let_in: Sequence[str]) -> tuple[str, ...]:
     """Return the superusers that no right and no limit stops."""
     return tuple(row["name"] for row in await session.fetch(_QUERIES["list_superusers"], list(let_in)))

@@ -155,3 +155,7 @@ SELECT d.datname::text AS database,
 -- name: list_superusers
 -- Return the superusers who may log in, but those named: no limit stops them.
 SELECT rolname::text AS name FROM pg_roles WHERE rolsuper AND rolcanlogin AND rolname <> ALL ($1::text[]) ORDER BY rolname;
+
+-- name: list_recorded
+-- Return the databases that are on record as closed.
+SELECT c.database FROM fence.closed AS c JOIN pg_database AS d ON d.oid = c.database_oid WHERE d.datname = ANY ($1::text[]);

@@ -39,7 +39,7 @@ def rights(request: pytest.FixtureRequest) -> Rights:
 
 @pytest.fixture
 async def new_stage(fenced_cluster: Cluster, tmp_path: Path) -> AsyncIterator[NewStage]:
-    """Make stages: ``await new_stage(strength=…, rights=…)``."""
+    """Make the stage of a test: strength and rights as it wants them."""
     made: list[Stage] = []
 
     async def make(**how: Any) -> Stage:
