@@ -112,6 +112,7 @@ def describe_node(node: Node, others: Iterable[Node], databases: Sequence[str], 
             "pair_id": "lab",
             "key": node.key,
             "number": node.number,
+            "promotion": _promotion(node),
             "state_dir": node.config.parent / "state",
         },
         "postgres": {
@@ -143,8 +144,13 @@ def _peer(node: Node) -> Section:
         "agent_url": node.agent_url,
         "controller_url": node.controller_url,
         "key": node.key,
-        "promotion": "manual" if node.number > 2 else "automatic",  # without a witness, one automatic standby at most
+        "promotion": _promotion(node),
     }
+
+
+def _promotion(node: Node) -> str:
+    """Without a witness, one automatic standby at most."""
+    return "manual" if node.number > 2 else "automatic"
 
 
 def _listen(service: Service) -> str:

@@ -27,7 +27,6 @@ from services.primary_agent.node.promotion import Promotion
 from services.primary_agent.node.record import RecordFile
 from services.primary_agent.node.record_copy import RecordCopy
 from services.primary_agent.node.roles import Roles
-from services.primary_agent.node.stand_in import NoFence
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
@@ -36,6 +35,7 @@ from services.primary_agent.routes.node import journal_router, node_router
 from services.primary_agent.routes.peers import peers_router
 from shared.clock import Clock, SystemClock
 from shared.errors import WarmstandbyError
+from shared.fencing.fence import Fence
 from shared.http.application import Application, new_application
 from shared.http.probes import probes_router
 from shared.http.server import tcp_server, unix_server
@@ -79,10 +79,21 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     exports = ExportService(settings, clock, node, capture)
 
     journal = Journal(settings.node.state_dir, clock)
-    fence, hooks = NoFence(), Hooks(settings, clock)
+    fence, hooks = Fence(settings, clock), Hooks(settings, clock)
+    deadline_seconds = settings.fencing.deadline_seconds
     promotion = Promotion(node, fence, capture, hooks, peers, journal, clock)
-    demoting = Demoting(node, fence, hooks, peers, journal, clock)
-    performer = Performer(node, promotion, demoting, fence, hooks, journal, strength="limit")
+    demoting = Demoting(node, fence, hooks, peers, journal, clock, deadline_seconds=deadline_seconds)
+    performer = Performer(
+        node,
+        promotion,
+        demoting,
+        fence,
+        hooks,
+        journal,
+        clock,
+        look_seconds=settings.agent.heartbeat_seconds,
+        deadline_seconds=deadline_seconds,
+    )
     roles = Roles(node, peers, demoting, journal, settings.node.epoch_class)
 
     def components() -> tuple[ComponentStatus, ...]:

@@ -23,7 +23,7 @@ from typing import Final
 import asyncpg
 
 from shared.clock import Clock
-from shared.errors import FenceIncomplete, FenceListUnwritable, RightsMissing
+from shared.errors import DatabaseUnreachable, FenceIncomplete, FenceListUnwritable, RightsMissing
 from shared.fencing import apply_role, limits, subscriptions
 from shared.fencing.hba import RulesJudged, is_listable, read_rules, reload_rules, write_list
 from shared.fencing.lock import hold_lock
@@ -39,6 +39,7 @@ _LONGEST_LOOK_SECONDS: Final = 0.25
 _LOOKS_APART_SECONDS: Final = 0.2
 _LOCK_SECONDS: Final = 3.0
 _NAMED: Final = 5
+_REFUSED_SECONDS: Final = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -128,6 +129,19 @@ class Fence:
             if self._fencing.hba_list is not None and (await self._judge(session)).names & set(self._databases):
                 return False
             return not await limits.list_recorded(session, self._databases)
+
+    async def is_shut_down(self) -> bool:
+        """Say whether the server refuses connections and will find the list when it starts: nobody is, or gets, inside.
+
+        A server that does not answer at all is none that is down.
+        """
+        if self._fencing.hba_list is None:
+            return False
+        try:
+            async with open_session(self._dsn, connect_timeout_seconds=_REFUSED_SECONDS):
+                return False
+        except DatabaseUnreachable as error:
+            return isinstance(error.__cause__, ConnectionRefusedError)
 
     # Ending and proving ----------------------------------------------------------------------------------------------
 

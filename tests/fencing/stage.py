@@ -18,6 +18,7 @@ from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE, PROBE_ROLE, Rights, p
 from services.primary_agent.capture.service import CaptureService
 from shared.clock import SystemClock
 from shared.fencing.fence import Fence
+from shared.node.model import State
 from shared.settings import Settings
 from tests.node_file import node_settings
 
@@ -33,6 +34,7 @@ SCHEMA = """
 
 class _Active:
     is_active = True
+    state = State.ACTIVE
 
 
 @dataclass(frozen=True, slots=True)

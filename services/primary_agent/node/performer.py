@@ -16,7 +16,8 @@ from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, run_hook
 from services.primary_agent.node.promotion import STOP_APPLY_SECONDS, Promotion
 from services.primary_agent.node.record import Record
-from shared.errors import HookVeto, WarmstandbyError
+from shared.clock import Clock
+from shared.errors import FenceIncomplete, HookVeto, WarmstandbyError
 from shared.lifecycle import run_every
 from shared.log import fields_of
 from shared.node.model import FenceView, Problem, State
@@ -40,8 +41,10 @@ class Performer:
         fence: DatabaseFence,
         hooks: HookRunner,
         journal: Journal,
+        clock: Clock,
         *,
-        strength: str,
+        look_seconds: float,
+        deadline_seconds: float,
     ) -> None:
         self._node = node
         self._promotion = promotion
@@ -49,7 +52,10 @@ class Performer:
         self._fence = fence
         self._hooks = hooks
         self._journal = journal
-        self._strength = strength
+        self._clock = clock
+        self._look_seconds = look_seconds
+        self._deadline_seconds = deadline_seconds
+        self._look_again_at = 0.0
         self._is_closed: bool | None = None
         self._problem: WarmstandbyError | None = None
         self._settled: State | None = None
@@ -58,12 +64,12 @@ class Performer:
 
     def view(self) -> FenceView:
         """Return how the databases stand, as last seen."""
-        problem = self._problem
-        return FenceView(
-            strength=self._strength,
-            is_closed=self._is_closed,
-            problem=None if problem is None else Problem(code=problem.code, text=problem.detail, hint=problem.hint),
-        )
+        fence, error, problem = self._fence, self._problem, None
+        if error is not None:
+            problem = Problem(code=error.code, text=error.detail, hint=error.hint)
+        elif fence.problem is not None:
+            problem = Problem(code="fence_weak", text=fence.problem, hint="README.md, section Fencing.")
+        return FenceView(strength=fence.strength.value, is_closed=self._is_closed, problem=problem)
 
     async def run(self) -> None:
         """Act whenever the record changes, and look every second."""
@@ -103,19 +109,35 @@ class Performer:
     async def _keep_open(self, *, is_new: bool) -> None:
         if is_new:
             await self._fence.stop_apply(STOP_APPLY_SECONDS)
-        if is_new or await self._fence.is_closed():
+        if (is_new or self._is_look_due()) and not await self._fence.is_open():
             await self._fence.open()
         self._is_closed, self._settled = False, State.ACTIVE
 
     async def _keep_closed(self, state: State, *, is_new: bool) -> None:
-        if not await self._fence.is_closed():
+        if (is_new or self._is_look_due()) and not await self._fence.is_closed():
             if not is_new:
-                log.warning("databases of a node that does not serve were open; they are closed again")
-            await self._fence.close()
-            await self._fence.end(STOP_APPLY_SECONDS)
+                log.warning("databases of a node that does not serve were open", extra={"detail": self._fence.opening})
+            await self._close()
         if is_new and state is not State.WAITING:
             await self._fence.resume_apply()
         self._is_closed, self._settled = True, state
+
+    async def _close(self) -> None:
+        self._is_closed = False
+        await self._fence.close()
+        try:
+            await self._fence.end(self._deadline_seconds)
+        except FenceIncomplete as error:
+            if error.sessions or not error.prepared:
+                raise
+
+    def _is_look_due(self) -> bool:
+        """Say whether the databases are to be looked at again, at the pace of the other looks."""
+        now = self._clock.monotonic()
+        if now < self._look_again_at:
+            return False
+        self._look_again_at = now + self._look_seconds
+        return True
 
     async def _run_pending_hooks(self) -> None:
         """Run what follows from the present state; a hook that fails is told of and not repeated."""

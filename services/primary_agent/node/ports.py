@@ -8,12 +8,17 @@ from typing import Protocol
 from services.primary_agent.capture.base import BaseResult
 from services.primary_agent.node.hooks import HookResult
 from shared.errors import HookVeto
+from shared.fencing.model import FenceStrength
 from shared.node.model import NodeView, OrderFence, Settle, Settled
 from shared.surroundings import HookName
 
 
 class DatabaseFence(Protocol):
     """Closes and opens this node's databases to applications; every act can be repeated. All raise WarmstandbyError."""
+
+    strength: FenceStrength
+    problem: str | None
+    opening: str | None
 
     async def close(self) -> None:
         """Let no new session of an application in."""
@@ -28,7 +33,13 @@ class DatabaseFence(Protocol):
         """Give back what `close` took."""
 
     async def is_closed(self) -> bool:
-        """Look once."""
+        """Say whether nobody can enter and nobody is inside."""
+
+    async def is_open(self) -> bool:
+        """Say whether nothing is left of a fence."""
+
+    async def is_shut_down(self) -> bool:
+        """Say whether the server is down and will be closed when it starts."""
 
     async def stop_apply(self, deadline_seconds: float) -> None:
         """See to it that no sync writes here any more; raises ApplyNotStopped."""
