@@ -17,10 +17,12 @@ from services.primary_agent.node.hooks import VARIABLES
 from services.primary_agent.node.retries import RETRIES
 from shared.configuration import load_settings
 from shared.errors import ConfigurationError, WarmstandbyError
+from shared.node.probes import Probe
 from shared.surroundings import HookName
 
 PAGES = (
-    "README.md", "CONTRIBUTING.md", "docs/containers.md", "docs/hooks.md", "docs/settings.md", "docs/errors.md",
+    "README.md", "CONTRIBUTING.md", "docs/containers.md", "docs/hooks.md", "docs/load_balancers.md", "docs/settings.md",
+    "docs/errors.md",
 )  # fmt: skip
 FOLDERS = ("services", "shared", "lab", "sample", "bench", "tests", "docs", "examples", "openapi", "requirements")
 FILLED = {
@@ -158,6 +160,14 @@ def test_the_examples_are_a_pair(tmp_path: Path) -> None:
             f"{host}:{other.agent.port}",
             f"{host}:{other.controller.port}",
         )
+
+
+def test_the_page_of_the_probes_has_them_all() -> None:
+    """On both services, by the same paths."""
+    paths = set(re.findall(r"^\| `(/[\w./]+)` \|", read("docs/load_balancers.md"), re.MULTILINE))
+    assert paths >= set(Probe)
+    for name in cli.DOCUMENTS:
+        assert paths <= json.loads(read(f"openapi/{name}"))["paths"].keys()
 
 
 def test_the_page_of_the_hooks_tells_what_they_are_told() -> None:
