@@ -36,6 +36,7 @@ class Node:
     agent: Service
     controller: Service
     key: str
+    socket: Path
     _token: str | None = field(default=None, repr=False)
 
     @property
@@ -91,8 +92,11 @@ class Node:
         return "\n".join(service.log_tail() for service in self.services)
 
 
-def lay_out_node(folder: Path, number: int, cluster: Cluster) -> Node:
-    """Choose name, ports and key of the pair's node of this number (1 is the primary), and watch over its services."""
+def lay_out_node(folder: Path, number: int, cluster: Cluster, runtime: Path) -> Node:
+    """Choose name, ports and key of the pair's node of this number (1 is the primary), and watch over its services.
+
+    Its unix socket lies in ``runtime``, whose path is short.
+    """
     name = NAMES[number - 1]
     place = folder / name
     (place / "state").mkdir(mode=0o700, parents=True)
@@ -100,11 +104,21 @@ def lay_out_node(folder: Path, number: int, cluster: Cluster) -> Node:
     reaper.watch(config, place)
     agent, controller = (Service(kind, config, f"http://127.0.0.1:{ports.reserve_port()}", node=name) for kind in Kind)
     mode = Mode.PRIMARY if number == 1 else Mode.SECONDARY
-    return Node(name, mode, number, cluster, config, agent, controller, key=secrets.token_urlsafe(32))
+    return Node(
+        name,
+        mode,
+        number,
+        cluster,
+        config,
+        agent,
+        controller,
+        key=secrets.token_urlsafe(32),
+        socket=runtime / f"{name}.sock",
+    )
 
 
-def describe_node(node: Node, others: Iterable[Node], databases: Sequence[str], runtime: Path) -> Document:
-    """Return the content of a node's ``node.toml``; the unix socket lies in ``runtime``, whose path is short."""
+def describe_node(node: Node, others: Iterable[Node], databases: Sequence[str]) -> Document:
+    """Return the content of a node's ``node.toml``."""
     return {
         "node": {
             "id": node.name,
@@ -125,7 +139,7 @@ def describe_node(node: Node, others: Iterable[Node], databases: Sequence[str], 
             "probe_dsn": node.cluster.dsn(OWN_DATABASE, PROBE_ROLE),
             "reader_roles": hba.READERS,
         },
-        "agent": {"listen": _listen(node.agent), "socket": runtime / f"{node.name}.sock"},
+        "agent": {"listen": _listen(node.agent), "socket": node.socket},
         "controller": {"listen": _listen(node.controller)},
         "components": [{"name": component_name(database), "database": database} for database in databases],
         "peers": [_peer(other) for other in others],

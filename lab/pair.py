@@ -70,9 +70,9 @@ class Pair:
         owners = {database: owner_of(primary, database) for database in databases}
         for cluster in clusters:
             prepare_roles(cluster, owners, rights)
-        nodes = [lay_out_node(folder, number, cluster) for number, cluster in enumerate(clusters, start=1)]
+        nodes = [lay_out_node(folder, number, cluster, runtime) for number, cluster in enumerate(clusters, start=1)]
         for node in nodes:
-            described = describe_node(node, [other for other in nodes if other is not node], databases, runtime)
+            described = describe_node(node, [other for other in nodes if other is not node], databases)
             if fence_strength == "limit":
                 described = leave_out(described, "fencing", "hba_list")
             write_node_toml(node.config, lay_over(lay_over(described, QUICK), settings))
