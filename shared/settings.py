@@ -106,6 +106,7 @@ class AgentSettings(ListenSettings):
         5.0, gt=0, le=300, description="How often the agent looks at its databases and its peers."
     )
     boot_grace_seconds: float = Field(30.0, ge=0, description="How long a booted node waits for silent peers.")
+    disk_floor_bytes: int = Field(256 * 2**20, ge=0, description="With less disk space left this node is not promoted.")
     export_idle_seconds: float = Field(
         120.0, gt=0, description="An export whose reader is silent is closed after this."
     )
@@ -149,6 +150,9 @@ class PostgresSettings(Section):
         description="This node's own database, as postgresql://warmstandby:password@host:port/warmstandby."
     )
     apply_dsn: Dsn = Field(description="The same database as role warmstandby_apply, which applies, seeds and swaps.")
+    data_dir: Path | None = Field(
+        None, description="The server's data folder, to watch its disk space; by default only that of state_dir is."
+    )
     bin_dir: Path | None = Field(None, description="Folder of pg_dump and pg_restore; PATH by default.")
     connect_timeout_seconds: float = Field(5.0, gt=0, description="How long the server may take to answer.")
 

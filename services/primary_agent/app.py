@@ -15,6 +15,7 @@ from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.application import ApplicationWatch
 from services.primary_agent.node.demotion import Demoting
+from services.primary_agent.node.disk import DiskWatch
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.hooks import Hooks
 from services.primary_agent.node.journal import Journal
@@ -74,6 +75,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     copy = RecordCopy(settings, node)
     judgement = Judgement(settings, clock, node, peers, databases, copy, looked)
     watched = ApplicationWatch(settings, clock, lambda: node.is_active)
+    disk = DiskWatch(settings, clock)
 
     capture = CaptureService(settings, clock, node)
     exports = ExportService(settings, clock, node, capture)
@@ -107,7 +109,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     def application(caller: Caller, *others: APIRouter, docs: bool) -> Application:
         app = new_application(TITLE, DESCRIPTION, tags=TAGS, docs=docs)
         for router in (
-            heartbeat_router(settings, clock, node, databases, watched.health, components, caller),
+            heartbeat_router(settings, clock, node, databases, watched.health, disk, components, caller),
             node_router(node, components, caller),
             *others,
             probes_router(lambda _: _role_of(node), lambda _: problems(), lambda _: texts),
@@ -129,6 +131,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             Sibling("capture", capture.run),
             Sibling("exports", exports.run),
             Sibling("application watch", watched.run),
+            Sibling("disk watch", disk.run),
         ),
         network=application(
             peer,

@@ -37,6 +37,7 @@ async def serve(settings: Settings) -> None:
             copy_component=_copy_from(settings, links),
             clear_orphans=clear,
             speaker=links.voice,
+            records={client.node_id: client for client in links.heartbeats},
         ) as controller,
     ):
         links.voice.listen_to(lambda: controller.parts.monitor.own)

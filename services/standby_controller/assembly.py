@@ -7,10 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from services.standby_controller.api.parts import Parts
+from services.standby_controller.arming import Arming
 from services.standby_controller.doors import ControllerSource, Doors
+from services.standby_controller.eligible import Eligibility, EligibleRecord
 from services.standby_controller.facts import NodeFacts
+from services.standby_controller.gatekeeper import Gatekeeper
 from services.standby_controller.monitor import HeartbeatSource, Monitor
 from services.standby_controller.pace import fact_limit_seconds, pace_of
+from services.standby_controller.peer_views import PeerViews
+from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import open_database
@@ -47,22 +52,24 @@ async def assemble(
     copy_component: CopyComponent,
     clear_orphans: Callable[[], Awaitable[None]],
     speaker: Callable[[], Speaker],
+    records: Mapping[str, EligibleRecord],
 ) -> AsyncIterator[Controller]:
     """Put the controller together for the time of a block; nothing is asked of anybody yet.
 
     `sources` are the heartbeats of this node and then of each peer, in the order of the settings, `controllers` those
-    of the peers; `speaker` says who answers them.
+    of the peers; `speaker` says who answers them. `records` are the agents of all nodes, by node.
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node = settings.node.id
         events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
         config = PairConfig(database, events)
         recorder = Recorder(heartbeats, events, history, config, clock)
+        limit_seconds = fact_limit_seconds(settings)
         doors = Doors(settings, controllers, clock)
         monitor = Monitor(
             _nodes(settings, sources),
             pace=lambda: pace_of(settings, config.known),
-            fact_limit_seconds=fact_limit_seconds(settings),
+            fact_limit_seconds=limit_seconds,
             second_opinion=doors.ask,
             recorder=recorder,
             clock=clock,
@@ -77,6 +84,27 @@ async def assemble(
             clock=clock,
         )
         monitor.listen_to(runner.heard_from)
+        lookout, arming = Lookout(settings, monitor, runner, config, clock), Arming(config, monitor, recorder, clock)
+        views = PeerViews(
+            controllers,
+            interval_seconds=settings.controller.heartbeat_seconds,
+            limit_seconds=limit_seconds,
+            clock=clock,
+        )
+        gatekeeper = Gatekeeper(
+            settings,
+            monitor=monitor,
+            lookout=lookout,
+            memory=runner.memory,
+            config=config,
+            views=views,
+            doors=doors,
+            arming=arming,
+            recorder=recorder,
+            fact_limit_seconds=limit_seconds,
+            clock=clock,
+        )
+        eligibility = Eligibility(gatekeeper, monitor, records, clock)
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -89,10 +117,14 @@ async def assemble(
             monitor=monitor,
             runner=runner,
             schedule=SyncSchedule(runner, monitor, config, clock),
-            lookout=Lookout(settings.components, monitor, runner, config, clock),
+            lookout=lookout,
+            gatekeeper=gatekeeper,
+            arming=arming,
+            planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )
-        yield Controller(parts, _loops(parts, recorder))
+        judging = (doors.sibling(), *views.siblings(), gatekeeper.sibling(), eligibility.sibling())
+        yield Controller(parts, (*_loops(parts, recorder), *judging))
 
 
 def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:

@@ -35,7 +35,15 @@ from services.standby_controller.recorder import Recorder
 from services.standby_controller.store.heartbeats import HeartbeatRecord
 from services.standby_controller.store.records import Failure
 from shared.clock import Clock
-from shared.errors import WarmstandbyError
+from shared.errors import (
+    DatabaseMissing,
+    LoginRefused,
+    RightsMissing,
+    SchemaTooNew,
+    VersionUnsupported,
+    WalLevelInsufficient,
+    WarmstandbyError,
+)
 from shared.lifecycle import Sibling, run_every
 from shared.node.client import Heard
 from shared.node.model import Heartbeat
@@ -44,6 +52,12 @@ OFFSET_SAMPLES: Final = 8
 OWN_LOOK_SECONDS: Final = 1.0
 SPACING: Final = 0.5
 """Of the re-check pause: a look on demand that follows another sooner is no evidence of its own."""
+
+_SERVES: Final = frozenset(
+    error.code
+    for error in (DatabaseMissing, LoginRefused, RightsMissing, SchemaTooNew, VersionUnsupported, WalLevelInsufficient)
+)
+"""Problems that are ours alone: the server answers, and the application does not care."""
 
 SecondOpinion = Callable[[str], Coroutine[Any, Any, Opinion]]
 
@@ -193,7 +207,8 @@ class Monitor:
     def _look_of(self, heartbeat: Heartbeat, began: float) -> Look:
         """Return the look of a heartbeat; a fact that is too old is unknown, and unknown is not healthy."""
         database, application, limit = heartbeat.database, heartbeat.application, self._fact_limit_seconds
-        is_database_healthy = database.is_healthy and database.checked_age_seconds <= limit
+        is_serving = database.is_healthy or (database.problem is not None and database.problem.code in _SERVES)
+        is_database_healthy = is_serving and database.checked_age_seconds <= limit
         is_application_healthy = application is None or (
             application.is_healthy and application.checked_age_seconds <= limit
         )

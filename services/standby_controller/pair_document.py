@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Final, Literal
+from enum import StrEnum
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -19,6 +20,28 @@ def _as_whole(value: Any) -> Any:
 
 WHOLE: Final = BeforeValidator(_as_whole)
 """An integer as JSON Schema has it: 60.0 is one, "60" and true are not. Stands after the limits of the number."""
+
+
+class FailoverPolicy(StrEnum):
+    """What a standby does by itself when the active node fails."""
+
+    PROMOTE = "promote"
+    KEEP_IN_STANDBY = "keep_in_standby"
+
+
+class ApplicationPolicy(StrEnum):
+    """What follows when the application is down while its node answers."""
+
+    ALARM = "alarm"
+    TAKEOVER = "takeover"
+
+
+class ReturnPolicy(StrEnum):
+    """Whether a node that comes back is synced without asking."""
+
+    WHEN_CLEAN = "when_clean"
+    ASK = "ask"
+    AUTOMATIC = "automatic"
 
 
 class Group(BaseModel):
@@ -56,8 +79,8 @@ class HistoryGroup(Group):
 class FailoverGroup(Group):
     """What happens when the active node fails."""
 
-    policy: Literal["promote", "keep_in_standby"] = Field(
-        "promote", description="Whether a standby takes over by itself; an administrator always can."
+    policy: Annotated[FailoverPolicy, Field(strict=False)] = Field(
+        FailoverPolicy.PROMOTE, description="Whether a standby takes over by itself; an administrator always can."
     )
     armed: bool = Field(True, description="Automatic failover is armed; PUT /v1/arming changes it.")
     maintenance: bool = Field(False, description="Nothing happens by itself; PUT /v1/maintenance changes it.")
@@ -73,8 +96,8 @@ class FailoverGroup(Group):
         le=86400,
         description="Where only the agent is down, its own controller closes that node for a takeover after this.",
     )
-    application_down: Literal["alarm", "takeover"] = Field(
-        "alarm", description="What follows when the application is down while its node answers."
+    application_down: Annotated[ApplicationPolicy, Field(strict=False)] = Field(
+        ApplicationPolicy.ALARM, description="What follows when the application is down while its node answers."
     )
     cooldown_seconds: float = Field(
         600.0, ge=0, le=31 * 86400, description="Time between two automatic failovers at least."
@@ -88,8 +111,9 @@ class FailoverGroup(Group):
     sequence_headroom: Annotated[int, Field(ge=0, le=10**9), WHOLE] = Field(
         10_000, description="An unplanned promotion moves sequences on by this, for rows that are rescued later."
     )
-    resync_returned_node: Literal["when_clean", "ask", "automatic"] = Field(
-        "when_clean", description="Whether a node that comes back is synced without asking."
+    resync_returned_node: Annotated[ReturnPolicy, Field(strict=False)] = Field(
+        ReturnPolicy.WHEN_CLEAN,
+        description="Whether a node that comes back is synced without asking; clean is one with nothing of its own.",
     )
     fence_peer_required: bool = Field(
         False, description="No takeover without a successful hook fence_peer, which switches the other server off."

@@ -6,12 +6,16 @@ from datetime import datetime
 
 from services.standby_controller.facts import NodeFacts, Reach
 from services.standby_controller.monitor import Monitor
+from services.standby_controller.pace import pace_of
+from services.standby_controller.pair_document import FailoverPolicy
 from services.standby_controller.policy.advice import ComponentSight, PeerSight, Situation
+from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
+from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.records import ComponentRecord, SyncResult
 from services.standby_controller.sync import SyncRunner
 from shared.clock import Clock
-from shared.settings import ComponentSettings
+from shared.settings import Settings
 
 
 class Lookout:
@@ -19,13 +23,13 @@ class Lookout:
 
     def __init__(
         self,
-        components: tuple[ComponentSettings, ...],
+        settings: Settings,
         monitor: Monitor,
         runner: SyncRunner,
         config: PairConfig,
         clock: Clock,
     ) -> None:
-        self._components = components
+        self._settings = settings
         self._monitor = monitor
         self._runner = runner
         self._config = config
@@ -34,17 +38,41 @@ class Lookout:
     def look(self) -> Situation:
         """Return the pair as it is known now; asks nobody."""
         config, last_run, last = self._config.known, self._runner.memory.last_run(), self._runner.memory.last
+        failover, promise = config.failover, self.promise()
         failed = last is not None and last.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
         return Situation(
             own=self._sight(self._monitor.own),
             peers=tuple(self._sight(peer) for peer in self._monitor.peers),
-            components=tuple(self._component(component.name) for component in self._components),
+            components=tuple(self._component(component.name) for component in self._settings.components),
             interval_seconds=config.sync.interval_seconds,
             is_schedule_enabled=config.sync.enabled,
             offset_warning_seconds=config.monitor.offset_warning_seconds,
             sync_failures_in_a_row=0 if last_run is None else last_run.failures_in_a_row,
             last_sync_problem=last.failure.detail if failed and last and last.failure else None,
             last_sync_hint=last.failure.hint if failed and last and last.failure else None,
+            is_policy_promote=promise.is_policy_promote,
+            is_armed=failover.armed,
+            is_in_maintenance=failover.maintenance,
+            has_referee=promise.has_referee,
+            is_no_referee_acknowledged=failover.no_referee_acknowledged,
+            worst_case_detection_seconds=self.worst_case_detection_seconds(),
+        )
+
+    def worst_case_detection_seconds(self) -> float:
+        """Return how long it takes at most to be certain that a peer is silent, with the present settings."""
+        return worst_case_detection_seconds(pace_of(self._settings, self._config.known))
+
+    def promise(self) -> Promise:
+        """Return what the pair's promise depends on."""
+        settings, failover = self._settings, self._config.known.failover
+        return Promise(
+            is_policy_promote=failover.policy is FailoverPolicy.PROMOTE,
+            overlap_seconds=longest_overlap_seconds(
+                settings.agent.heartbeat_seconds, settings.controller.heartbeat_timeout_seconds
+            ),
+            has_references=bool(settings.controller.reference_targets),
+            has_fence_peer=settings.hooks.fence_peer is not None,
+            is_fence_peer_required=failover.fence_peer_required,
         )
 
     def data_age_seconds(self, success: ComponentRecord | None) -> float | None:
@@ -81,7 +109,12 @@ class Lookout:
             database_problem_hint=database_problem.hint if database_problem else None,
             broken_captures=tuple(sorted(facts.broken_captures())),
             offset=facts.offset,
+            kind=self._kind(facts),
         )
+
+    def _kind(self, facts: NodeFacts) -> FailureKind:
+        diagnosis = self._monitor.diagnosis(facts.node_id)
+        return diagnosis.kind if diagnosis.is_certain else FailureKind.WELL
 
 
 def _seconds(earlier: datetime, later: datetime) -> float:

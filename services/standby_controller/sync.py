@@ -299,7 +299,7 @@ class SyncRunner:
             log.exception("sync hit a bug", extra={"sync": running.record.id, "component": component.name})
             failure, may_go_on = _failure(WarmstandbyError(f"{type(error).__name__}: {error}")), True
         else:
-            record = record_of_outcome(outcome, started_at, self._clock.now())
+            record = record_of_outcome(outcome, started_at, self._clock.now(), source.term.epoch)
             running.done.append(record)
             self.memory.note_success(record)
             await self._record(lambda: self._history.add_component(running.record, record))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from pydantic import Field
 
 from shared.node.model import Envelope, State, Wire
@@ -24,10 +26,12 @@ class ControllerView(Envelope):
     """What one controller knows of its own node and of the pair's protection (`GET /nodes/view`)."""
 
     state: State | None = Field(description="Its node's state; null while its own agent does not answer.")
-    protected: bool = Field(description="Would a standby take over now, as this controller sees it?")
-    reasons: tuple[Gap, ...] = Field((), description="Why not.")
+    reasons: tuple[Gap, ...] = Field(
+        description="What keeps its node from taking over by itself now; empty on a standby that would."
+    )
     is_eligible: bool | None = Field(None, description="May its node promote itself, as its own agent has recorded it?")
     data_age_seconds: float | None = Field(None, description="Age of its oldest copy; null where it has none.")
+    last_sync_at: datetime | None = Field(None, description="When its last successful sync ended, by its clock.")
     automatic_failover_age_seconds: float | None = Field(
         None, description="How long ago its node took over by itself; null where it did not, as far as it knows."
     )

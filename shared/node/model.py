@@ -135,6 +135,14 @@ class DatabaseHealth(Wire):
     problem: Problem | None = None
 
 
+class DiskSpace(Wire):
+    """What the agent last saw of the disks that the node depends on; of several the fullest."""
+
+    free_bytes: int
+    floor_bytes: int = Field(description="With less the node is not promoted.")
+    checked_age_seconds: float = Field(description="How long ago the agent looked.")
+
+
 class ApplicationHealth(Wire):
     """What the agent of the active node last saw of the application."""
 
@@ -221,6 +229,7 @@ class Heartbeat(Envelope):
     application: ApplicationHealth | None = Field(
         None, description="Null where no look is configured, on a node that is not active, and before the first look."
     )
+    disk: DiskSpace | None = Field(None, description="Null before the first look.")
     components: tuple[ComponentStatus, ...] = ()
     uptime_seconds: float
     versions: Versions

@@ -143,6 +143,7 @@ class DatabaseWatch:
             assert row is not None
             self.facts = ServerFacts(**dict(row))
             _check_server(self.facts)
+            await self._session.execute(_SQL["try_write"])
             if is_new:
                 await self._check_rights(self._session)
 

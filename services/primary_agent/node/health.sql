@@ -6,6 +6,10 @@ SELECT current_setting('server_version_num')::int AS version_number,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        pg_postmaster_start_time() AS postmaster_started_at
 
+-- name: try_write
+-- Writes to the log and waits for the disk; fails where the server takes no writes, touches no table.
+SELECT pg_logical_emit_message(true, 'warmstandby', '')
+
 -- name: current_role
 -- Names the role for people.
 SELECT quote_ident(current_user)

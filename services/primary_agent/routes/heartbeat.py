@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BeforeValidator
 
+from services.primary_agent.node.disk import DiskWatch
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.node import Node
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
@@ -39,6 +40,7 @@ def heartbeat_router(
     node: Node,
     databases: DatabaseWatch,
     application: ApplicationSeen,
+    disk: DiskWatch,
     components: ComponentsSeen,
     caller: Caller,
 ) -> APIRouter:
@@ -76,6 +78,7 @@ def heartbeat_router(
             clock=_exchange(sent_at, received_at, clock),
             database=health,
             application=application(),
+            disk=disk.space(),
             components=components(),
             uptime_seconds=clock.monotonic() - started,
             versions=Versions(warmstandby=VERSION, python=platform.python_version(), postgres=health.server_version),

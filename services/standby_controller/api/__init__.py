@@ -6,7 +6,17 @@ from typing import Final
 
 from fastapi import APIRouter, Depends
 
-from services.standby_controller.api import configuration, events, heartbeats, probes, status, syncs, tokens
+from services.standby_controller.api import (
+    configuration,
+    events,
+    heartbeats,
+    plan,
+    probes,
+    status,
+    switches,
+    syncs,
+    tokens,
+)
 from services.standby_controller.api.access import refuse_unknown_queries
 from services.standby_controller.routes import view
 from shared.http.application import Application, new_application
@@ -22,6 +32,8 @@ TAGS: Final = {
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     status.router,
     syncs.router,
+    plan.router,
+    switches.router,
     heartbeats.router,
     events.router,
     configuration.router,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Header, Response
 from pydantic import Field
@@ -10,11 +10,22 @@ from pydantic import Field
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin, Viewer
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import Answer, Demand, Instant
-from services.standby_controller.pair_document import WHOLE, PairDocument, merge_patch, parse_document
+from services.standby_controller.pace import check_pace, pace_of
+from services.standby_controller.pair_document import (
+    WHOLE,
+    ApplicationPolicy,
+    FailoverPolicy,
+    PairDocument,
+    ReturnPolicy,
+    merge_patch,
+    parse_document,
+)
+from services.standby_controller.policy.detector import worst_case_detection_seconds
 from services.standby_controller.store.pair_config import StoredConfig
 from services.standby_controller.store.tokens import Token
 from shared.errors import ConfigRefused, PreconditionFailed, PreconditionRequired, RequestError
 from shared.http.problem import problem_responses
+from shared.settings import Settings
 
 router: Final = APIRouter(prefix="/v1/config", tags=["people"])
 
@@ -44,18 +55,18 @@ class HistoryPatch(Demand):
 class FailoverPatch(Demand):
     """Changes of `failover`."""
 
-    policy: Literal["promote", "keep_in_standby"] | None = None
+    policy: Annotated[FailoverPolicy, Field(strict=False)] | None = None
     armed: bool | None = None
     maintenance: bool | None = None
     failures: Annotated[int, WHOLE] | None = None
     recheck_seconds: float | None = None
     agent_down_seconds: float | None = None
-    application_down: Literal["alarm", "takeover"] | None = None
+    application_down: Annotated[ApplicationPolicy, Field(strict=False)] | None = None
     cooldown_seconds: float | None = None
     data_age_limit_seconds: Annotated[int, WHOLE] | None = None
     max_write_gap_seconds: float | None = None
     sequence_headroom: Annotated[int, WHOLE] | None = None
-    resync_returned_node: Literal["when_clean", "ask", "automatic"] | None = None
+    resync_returned_node: Annotated[ReturnPolicy, Field(strict=False)] | None = None
     fence_peer_required: bool | None = None
     no_referee_acknowledged: bool | None = None
 
@@ -86,12 +97,17 @@ class ConfigAnswer(Answer):
     version: int
     changed_at: Instant
     changed_by: str
+    worst_case_detection_seconds: float = Field(
+        description="How long this node takes at most to be certain that a peer is silent: "
+        "[controller] heartbeat_seconds + failures x heartbeat_timeout_seconds + (failures - 1) x recheck_seconds."
+    )
 
     @classmethod
-    def of(cls, stored: StoredConfig) -> ConfigAnswer:
+    def of(cls, stored: StoredConfig, settings: Settings) -> ConfigAnswer:
         """Return the answer for a stored document."""
         return cls(
             document=stored.document,
+            worst_case_detection_seconds=worst_case_detection_seconds(pace_of(settings, stored.document)),
             epoch=stored.version.epoch,
             version=stored.version.version,
             changed_at=stored.changed_at,
@@ -108,7 +124,7 @@ class ConfigAnswer(Answer):
 )
 async def get_config(response: Response, parts: PartsOf, _: Viewer) -> ConfigAnswer:
     """Show all values, defaults included; the ETag is what a change names as If-Match."""
-    return _shown(response, await parts.config.read(parts.clock.now()))
+    return _shown(response, parts, await parts.config.read(parts.clock.now()))
 
 
 @router.put(
@@ -124,7 +140,7 @@ async def replace_config(
     """Set all values; what is left out gets its default."""
     base = await _base(parts, if_match)
     document = parse_document(document.model_dump(mode="json"))
-    return _shown(response, await _replace(parts, caller, base, document))
+    return _shown(response, parts, await _replace(parts, caller, base, document))
 
 
 @router.patch(
@@ -143,9 +159,9 @@ async def change_config(
 ) -> ConfigAnswer:
     """Change the values that are sent (RFC 7396); null gives a value its default."""
     base = await _base(parts, if_match)
-    changes = patch.model_dump(exclude_unset=True)
+    changes = patch.model_dump(mode="json", exclude_unset=True)
     document = parse_document(merge_patch(base.document.model_dump(mode="json"), changes))
-    return _shown(response, await _replace(parts, caller, base, document))
+    return _shown(response, parts, await _replace(parts, caller, base, document))
 
 
 async def _base(parts: Parts, if_match: str | None) -> StoredConfig:
@@ -158,12 +174,13 @@ async def _base(parts: Parts, if_match: str | None) -> StoredConfig:
 
 
 async def _replace(parts: Parts, caller: Token, base: StoredConfig, document: PairDocument) -> StoredConfig:
+    check_pace(parts.settings, base.document, document)
     term = parts.monitor.own.term
     return await parts.config.replace(
         base, document, epoch=0 if term is None else term.epoch, changed_by=caller.name, now=parts.clock.now()
     )
 
 
-def _shown(response: Response, stored: StoredConfig) -> ConfigAnswer:
+def _shown(response: Response, parts: Parts, stored: StoredConfig) -> ConfigAnswer:
     response.headers["ETag"] = stored.version.etag
-    return ConfigAnswer.of(stored)
+    return ConfigAnswer.of(stored, parts.settings)

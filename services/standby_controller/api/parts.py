@@ -7,7 +7,10 @@ from typing import Annotated, Final
 
 from fastapi import Depends, FastAPI, Request
 
+from services.standby_controller.arming import Arming
+from services.standby_controller.gatekeeper import Gatekeeper
 from services.standby_controller.monitor import Monitor
+from services.standby_controller.planner import Planner
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.events import Events
@@ -41,6 +44,9 @@ class Parts:
     schedule: SyncSchedule
     lookout: Lookout
     doorkeeper: Doorkeeper
+    gatekeeper: Gatekeeper
+    arming: Arming
+    planner: Planner
 
 
 def give_parts(app: FastAPI, parts: Parts) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Viewer
+from services.standby_controller.api.gate_models import CheckAnswer, DiagnosisAnswer, SwitchesAnswer
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.status_models import (
     AdvisoryAnswer,
@@ -18,7 +19,8 @@ from services.standby_controller.api.status_models import (
 )
 from services.standby_controller.api.sync_models import SyncAnswer, progress_of
 from services.standby_controller.api.wire import ListAnswer
-from services.standby_controller.policy.advice import advise, reasons_not_protected, summarise
+from services.standby_controller.policy.advice import advise, summarise
+from services.standby_controller.policy.safety import safety_text
 from shared.http.problem import problem_responses
 
 router: Final = APIRouter(prefix="/v1", tags=["people"])
@@ -33,16 +35,15 @@ router: Final = APIRouter(prefix="/v1", tags=["people"])
 )
 async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
     """Show what is known now; asks no other node, so it answers at once also while a node is silent."""
-    situation, now = parts.lookout.look(), parts.clock.monotonic()
-    reasons = reasons_not_protected(situation)
+    judgement, situation, now = parts.gatekeeper.judge(), parts.lookout.look(), parts.clock.monotonic()
     running, last = parts.runner.running, parts.runner.memory.last
     in_progress = None
     if running is not None:
         record = replace(running.record, components=tuple(running.done))
         in_progress = SyncAnswer.of(record, progress=progress_of(running, now))
     return StatusAnswer(
-        protected=not reasons,
-        reasons=tuple(map(ReasonAnswer.of, reasons)),
+        protected=judgement.is_protected,
+        reasons=tuple(map(ReasonAnswer.of, judgement.reasons)),
         summary=summarise(situation),
         at=parts.clock.now(),
         node=NodeAnswer.of(parts.monitor.own, now),
@@ -52,6 +53,11 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
         last_sync=None if last is None else SyncAnswer.of(last),
         next_sync_at=None if running else parts.schedule.next_at(),
         advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
+        failover=SwitchesAnswer.of(parts.config.known.failover),
+        diagnosis=DiagnosisAnswer.of(judgement),
+        gate=tuple(map(CheckAnswer.of, judgement.checks)),
+        worst_case_detection_seconds=parts.lookout.worst_case_detection_seconds(),
+        safety=safety_text(parts.lookout.promise()),
     )
 
 

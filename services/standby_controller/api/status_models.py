@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from services.standby_controller.api.gate_models import CheckAnswer, DiagnosisAnswer, SwitchesAnswer
 from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
-from services.standby_controller.policy.advice import Advisory, Reason
+from services.standby_controller.policy.advice import Advisory
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.policy.protection import Reason
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.records import ComponentRecord
 from shared.node.model import (
@@ -181,3 +183,10 @@ class StatusAnswer(Answer):
     last_sync: SyncAnswer | None
     next_sync_at: Instant | None = Field(description="When the next scheduled sync starts; null while none will.")
     advisories: tuple[AdvisoryAnswer, ...]
+    failover: SwitchesAnswer
+    diagnosis: DiagnosisAnswer
+    gate: tuple[CheckAnswer, ...] = Field(description="Every check of a takeover by this node, judged now.")
+    worst_case_detection_seconds: float = Field(
+        description="Until a death of the other node is certain, at most, with the present settings."
+    )
+    safety: str = Field(description="What is promised with the present settings, in words.")

@@ -1,11 +1,15 @@
-"""What an administrator should know or do, judged from one frozen look at the pair; also whether it is protected."""
+"""What an administrator should know or do, judged from one frozen look at the pair."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.policy.detector import FailureKind
+from services.standby_controller.policy.durations import count, duration
 from services.standby_controller.severity import Severity
 from shared.node.model import State
 
@@ -19,14 +23,6 @@ class Advisory:
     subject: str | None
     text: str
     hint: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why the pair is not protected; `code` is stable."""
-
-    code: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +42,8 @@ class PeerSight:
     database_problem_hint: str | None = None
     broken_captures: tuple[str, ...] = ()
     offset: ClockOffset | None = None
+    kind: FailureKind = FailureKind.WELL
+    """What is certain to be wrong with a peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +69,12 @@ class Situation:
     sync_failures_in_a_row: int = 0
     last_sync_problem: str | None = None
     last_sync_hint: str | None = None
+    is_policy_promote: bool = True
+    is_armed: bool = True
+    is_in_maintenance: bool = False
+    has_referee: bool = True
+    is_no_referee_acknowledged: bool = False
+    worst_case_detection_seconds: float = 0.0
 
     @property
     def is_standby(self) -> bool:
@@ -85,32 +89,14 @@ def data_age_limit_seconds(interval_seconds: float) -> float:
 
 def advise(situation: Situation) -> tuple[Advisory, ...]:
     """Return all advisories, the most important first."""
-    found = [*_about_nodes(situation), *_about_components(situation), *_about_schedule(situation)]
+    found = [
+        *_about_nodes(situation),
+        *_about_failover(situation),
+        *_about_components(situation),
+        *_about_schedule(situation),
+    ]
     order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
     return tuple(sorted(found, key=lambda advisory: order[advisory.severity]))
-
-
-def reasons_not_protected(situation: Situation) -> tuple[Reason, ...]:
-    """Return why no standby would take over now; empty means protected."""
-    reasons = [
-        Reason(
-            "takeover_unavailable",
-            "This release does not take over by itself yet; it keeps the standby's data current.",
-        )
-    ]
-    if situation.own.state is None:
-        reasons.append(Reason("own_agent_silent", "This node's own agent does not answer."))
-    elif not situation.is_standby:
-        if not any(peer.state is State.STANDBY and not peer.is_lost for peer in situation.peers):
-            reasons.append(Reason("no_standby", "No node that answers is a standby."))
-        return tuple(reasons)
-    for component in situation.components:
-        age = component.data_age_seconds
-        if age is None:
-            reasons.append(Reason("never_synced", f"Component {component.name} was never copied to this node."))
-        elif age > data_age_limit_seconds(situation.interval_seconds):
-            reasons.append(Reason("data_too_old", f"The copy of {component.name} is {_duration(age)} old."))
-    return tuple(reasons)
 
 
 def summarise(situation: Situation) -> str:
@@ -128,12 +114,16 @@ def summarise(situation: Situation) -> str:
     if missing:
         return f"Nothing was copied yet of {' and '.join(missing)}: if the active node died now, that would be lost."
     oldest = max((component.data_age_seconds or 0.0 for component in situation.components), default=0.0)
-    return f"If the active node died now, the last {_duration(oldest)} of changes would be lost."
+    seconds = situation.worst_case_detection_seconds
+    return (
+        f"If the active node died now, the last {duration(oldest)} of changes would be lost; "
+        f"that would be certain after {duration(seconds)} at most."
+    )
 
 
 def _about_nodes(situation: Situation) -> Iterator[Advisory]:
     for node in (situation.own, *situation.peers):
-        yield from _about_node(node, situation.offset_warning_seconds)
+        yield from _about_node(node, situation)
     states = [node.state for node in (situation.own, *situation.peers)]
     if State.ACTIVE not in states and None not in states:
         yield Advisory(
@@ -153,7 +143,13 @@ def _about_nodes(situation: Situation) -> Iterator[Advisory]:
         )
 
 
-def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advisory]:
+def _about_node(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
+    if node.kind in _KINDS and not node.is_own:
+        code, what, hint = _KINDS[node.kind]
+        text = f"{what.format(node=node.node_id)}: {node.problem_text or 'no reason given'}."
+        yield Advisory(code, Severity.CRITICAL, node.node_id, text, hint)
+        if node.kind in (FailureKind.AGENT_DOWN, FailureKind.SELF_ISOLATED):
+            return
     if node.state is None:
         if node.is_own:
             yield Advisory(
@@ -172,9 +168,9 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
                 "Compare keys, pair_id, TLS settings and releases of both nodes.",
             )
         elif node.is_lost:
-            silence = "ever" if node.silent_seconds is None else f"for {_duration(node.silent_seconds)}"
+            silence = "ever" if node.silent_seconds is None else f"for {duration(node.silent_seconds)}"
             yield Advisory(
-                "peer_silent",
+                "standby_silent" if situation.own.state is State.ACTIVE else "peer_silent",
                 Severity.CRITICAL,
                 node.node_id,
                 f"Node {node.node_id} did not answer {silence}: {node.problem_text or 'no answer'}.",
@@ -197,13 +193,65 @@ def _about_node(node: PeerSight, offset_warning_seconds: float) -> Iterator[Advi
             f"Node {node.node_id} does not capture the changes of component {component}.",
             "The next sync copies everything again. GET /v1/components shows what is wrong.",
         )
-    if node.offset is not None and node.offset.at_least_seconds > offset_warning_seconds:
+    if node.offset is not None and node.offset.at_least_seconds > situation.offset_warning_seconds:
         yield Advisory(
             "clock_skew",
             Severity.WARNING,
             node.node_id,
             f"The clock of node {node.node_id} differs from this one by about {abs(node.offset.middle_seconds):.1f} s.",
             "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes.",
+        )
+
+
+_KINDS: Final[Mapping[FailureKind, tuple[str, str, str]]] = MappingProxyType(
+    {
+        FailureKind.AGENT_DOWN: (
+            "peer_agent_down",
+            "Node {node} runs, but its agent does not answer",
+            "Start `warmstandby agent` there. Its own controller closes that node for a takeover if it stays down.",
+        ),
+        FailureKind.SELF_ISOLATED: (
+            "self_isolated",
+            "Neither node {node} nor any reference target answers: this node seems to be cut off",
+            "Look at this node's network. It does not promote itself while it is cut off.",
+        ),
+        FailureKind.APPLICATION_DOWN: (
+            "application_down",
+            "The application on node {node} is not healthy",
+            "Look at the application there. failover.application_down says whether a standby takes over for it.",
+        ),
+    }
+)
+
+
+def _about_failover(situation: Situation) -> Iterator[Advisory]:
+    if not situation.is_policy_promote:
+        return
+    if situation.is_in_maintenance:
+        yield Advisory(
+            "maintenance",
+            Severity.WARNING,
+            None,
+            "The pair is in maintenance: no standby takes over by itself.",
+            "End it with PUT /v1/maintenance.",
+        )
+    if not situation.is_armed:
+        yield Advisory(
+            "disarmed",
+            Severity.CRITICAL,
+            None,
+            "Automatic failover is disarmed: no standby takes over by itself.",
+            "Look at GET /v1/events for why, then arm it with PUT /v1/arming.",
+        )
+    if not situation.has_referee and not situation.is_no_referee_acknowledged:
+        yield Advisory(
+            "no_referee",
+            Severity.WARNING,
+            None,
+            "Nothing but the two nodes tells a dead server from a cut link: both may serve while the link is cut.",
+            "Set [controller] reference_targets or the hook fence_peer in node.toml, choose failover.policy = "
+            "keep_in_standby, or accept it with failover.no_referee_acknowledged = true. "
+            "`safety` in GET /v1/status says what is promised.",
         )
 
 
@@ -226,11 +274,11 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 "data_old",
                 Severity.CRITICAL,
                 component.name,
-                f"The copy of component {component.name} is {_duration(age)} old.",
+                f"The copy of component {component.name} is {duration(age)} old.",
                 "Look at GET /v1/syncs for why the last ones did not succeed.",
             )
         if component.unkept_count:
-            tables = _count(component.unkept_count, "table is", "tables are")
+            tables = count(component.unkept_count, "table is", "tables are")
             yield Advisory(
                 "tables_not_kept",
                 Severity.WARNING,
@@ -239,7 +287,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 "GET /v1/status lists them with the reason; most need a primary key.",
             )
         if component.drift_count:
-            kinds = _count(component.drift_count, "kind of object", "kinds of objects")
+            kinds = count(component.drift_count, "kind of object", "kinds of objects")
             yield Advisory(
                 "schema_drift",
                 Severity.WARNING,
@@ -259,7 +307,7 @@ def _about_schedule(situation: Situation) -> Iterator[Advisory]:
             "Set sync.enabled = true with PATCH /v1/config.",
         )
     if situation.is_standby and situation.sync_failures_in_a_row > 0:
-        failed = _count(situation.sync_failures_in_a_row, "sync", "syncs in a row")
+        failed = count(situation.sync_failures_in_a_row, "sync", "syncs in a row")
         yield Advisory(
             "sync_failing",
             Severity.CRITICAL if situation.sync_failures_in_a_row >= 3 else Severity.WARNING,
@@ -267,16 +315,3 @@ def _about_schedule(situation: Situation) -> Iterator[Advisory]:
             f"{failed} failed: {situation.last_sync_problem or 'no reason given'}",
             situation.last_sync_hint or "Look at GET /v1/syncs for what to do about it.",
         )
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"{number} {one if number == 1 else several}"
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration for people."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

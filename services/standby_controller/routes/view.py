@@ -7,7 +7,6 @@ from typing import Final
 from fastapi import APIRouter
 
 from services.standby_controller.api.parts import PartsOf
-from services.standby_controller.policy.advice import reasons_not_protected
 from services.standby_controller.routes.caller import Peer
 from shared.http.caller import CALLER_ERRORS
 from shared.http.problem import problem_responses
@@ -24,14 +23,17 @@ router: Final = APIRouter(prefix="/nodes", tags=["nodes"])
 )
 async def read_view(parts: PartsOf, _: Peer) -> ControllerView:
     """Tell from what is known whether this node would take over; asks nobody."""
-    own, speaker = parts.monitor.own, parts.doorkeeper.speaker()
-    reasons = reasons_not_protected(parts.lookout.look())
+    judgement, speaker = parts.gatekeeper.judge(), parts.doorkeeper.speaker()
+    ended = [success.ended_at for success in parts.runner.memory.successes.values()]
     return ControllerView(
         pair_id=speaker.pair_id,
         node_id=speaker.node_id,
         boot_id=speaker.boot_id,
-        term=own.term,
-        state=own.state,
-        protected=not reasons,
-        reasons=tuple(Gap(code=reason.code, text=reason.text) for reason in reasons),
+        term=parts.monitor.own.term,
+        state=judgement.facts.own_state,
+        reasons=tuple(Gap(code=refusal.code, text=refusal.text) for refusal in judgement.refusals_automatic),
+        is_eligible=judgement.facts.is_eligible,
+        data_age_seconds=judgement.data_age_seconds,
+        last_sync_at=max(ended, default=None),
+        automatic_failover_age_seconds=parts.gatekeeper.automatic_failover_age_seconds(),
     )

@@ -41,9 +41,10 @@ class EventKind(StrEnum):
     AGENT_BACK = "agent_back"
     CAPTURE_BROKEN = "capture_broken"
     CAPTURE_MENDED = "capture_mended"
-    CONFIG_CHANGED = "config_changed"
+    TRANSITION_BEGUN = "transition_begun"
     TRANSITION_DONE = "transition_done"
     TRANSITION_FAILED = "transition_failed"
+    CONFIG_CHANGED = "config_changed"
     TOKEN_CREATED = "token_created"
     TOKEN_DELETED = "token_deleted"
 

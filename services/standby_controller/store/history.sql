@@ -62,10 +62,10 @@ JOIN (SELECT pg_catalog.unnest($1::text[]) AS node, pg_catalog.unnest($2::bigint
 ORDER BY c.node, c.seq, c.started_at, c.component
 
 -- name: last_successes
--- Read the last successful sync of each component of a node.
+-- Read the last successful sync of each component of a node, with the term it was of.
 SELECT last.* FROM pg_catalog.unnest($2::text[]) AS wanted (component)
 CROSS JOIN LATERAL (
-    SELECT c.* FROM control.sync_components c
+    SELECT c.*, s.term_epoch FROM control.sync_components c JOIN control.syncs s USING (node, seq)
     WHERE c.node = $1 AND c.component = wanted.component AND c.result = 'succeeded'
     ORDER BY c.ended_at DESC LIMIT 1
 ) last

@@ -48,6 +48,12 @@ class PairConfig:
         self._database = database
         self._events = events
         self._known = PairDocument()
+        self._is_known = False
+
+    @property
+    def is_known(self) -> bool:
+        """Say whether the document was read, so that it is more than the defaults."""
+        return self._is_known
 
     @property
     def known(self) -> PairDocument:
@@ -96,7 +102,7 @@ class PairConfig:
         return self._keep(stored)
 
     def _keep(self, stored: StoredConfig) -> StoredConfig:
-        self._known = stored.document
+        self._known, self._is_known = stored.document, True
         return stored
 
 

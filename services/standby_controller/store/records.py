@@ -59,6 +59,8 @@ class ComponentRecord:
     unkept: tuple[UnkeptTable, ...] = ()
     drift: tuple[str, ...] = ()
     failure: Failure | None = None
+    term_epoch: int | None = None
+    """Of the source; known of last successes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ class SyncFilter:
     started_before: datetime | None = None
 
 
-def record_of_outcome(outcome: ComponentOutcome, started_at: datetime, now: datetime) -> ComponentRecord:
+def record_of_outcome(
+    outcome: ComponentOutcome, started_at: datetime, now: datetime, term_epoch: int
+) -> ComponentRecord:
     """Return the record of a component that was brought to the active node's state."""
     return ComponentRecord(
         component=outcome.component,
@@ -124,6 +128,7 @@ def record_of_outcome(outcome: ComponentOutcome, started_at: datetime, now: date
         seconds_per_phase=outcome.seconds_per_phase,
         unkept=outcome.unkept,
         drift=outcome.drift,
+        term_epoch=term_epoch,
     )
 
 
@@ -162,6 +167,7 @@ def component_of(row: Record) -> ComponentRecord:
         unkept=tuple(UnkeptTable.model_validate(item) for item in json.loads(row["unkept"])),
         drift=tuple(json.loads(row["drift"])),
         failure=_failure(row),
+        term_epoch=row.get("term_epoch"),
     )
 
 

@@ -25,7 +25,20 @@ from shared.clock import SystemClock
 from shared.errors import PeerUnreachable, WarmstandbyError
 from shared.node.client import Heard
 from shared.node.controller_model import ControllerView
-from shared.node.model import ClockExchange, DatabaseHealth, Envelope, Heartbeat, State, Term, UnkeptTable, Versions
+from shared.node.model import (
+    ApplicationHealth,
+    ClockExchange,
+    DatabaseHealth,
+    DiskSpace,
+    Eligible,
+    Envelope,
+    Heartbeat,
+    NodeView,
+    State,
+    Term,
+    UnkeptTable,
+    Versions,
+)
 from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
 from shared.settings import (
@@ -53,6 +66,27 @@ class ScriptedAgent:
     error: WarmstandbyError | None = None
     clock_ahead_seconds: float = 0.0
     components: tuple[Any, ...] = ()
+    database: DatabaseHealth = field(default_factory=lambda: DatabaseHealth(is_healthy=True, checked_age_seconds=0.0))
+    application: ApplicationHealth | None = None
+    eligible: dict[str, bool] = field(default_factory=dict)
+    asked: list[Eligible] = field(default_factory=list)
+
+    async def set_eligible(self, asked: Eligible) -> NodeView:
+        """Record it; fails while the agent does."""
+        await asyncio.sleep(0)
+        if self.error is not None:
+            raise self.error
+        self.asked.append(asked)
+        self.eligible = {**self.eligible, "b": asked.is_eligible}
+        return NodeView(
+            pair_id="pair",
+            node_id=self.node_id,
+            boot_id="boot",
+            term=self.term,
+            mode=self.mode,
+            state=self.state,
+            eligible=self.eligible,
+        )
 
     async def heartbeat(self) -> Heard:
         """Answer as scripted, at once."""
@@ -70,7 +104,10 @@ class ScriptedAgent:
             site="main",
             state=self.state,
             clock=ClockExchange(sent_at=now, received_at=theirs, answered_at=theirs),
-            database=DatabaseHealth(is_healthy=True, checked_age_seconds=0.0),
+            database=self.database,
+            application=self.application,
+            disk=DiskSpace(free_bytes=2**40, floor_bytes=2**20, checked_age_seconds=0.0),
+            eligible=self.eligible,
             components=self.components,
             uptime_seconds=1.0,
             versions=Versions(warmstandby="0", python="3"),
@@ -96,7 +133,7 @@ class ScriptedController:
         """Answer as scripted, at once."""
         await self.check_live()
         return self.told or ControllerView(
-            pair_id="pair", node_id=self.node_id, boot_id="boot", state=State.ACTIVE, protected=False
+            pair_id="pair", node_id=self.node_id, boot_id="boot", state=State.ACTIVE, reasons=()
         )
 
 
@@ -223,6 +260,7 @@ async def open_stage(
         copy_component=copy.copy,
         clear_orphans=copy.clear,
         speaker=lambda: Speaker("pair", "b", "boot", 1),
+        records={"a": peer, "b": own},
     ) as controller:
         parts, app = controller.parts, new_app(docs=True)
         give_parts(app, parts)

@@ -22,6 +22,9 @@ ROUTES = [
     ("GET", "/v1/config", Role.VIEWER),
     ("PUT", "/v1/config", Role.ADMIN),
     ("PATCH", "/v1/config", Role.ADMIN),
+    ("POST", "/v1/transitions/plan", Role.VIEWER),
+    ("PUT", "/v1/maintenance", Role.OPERATOR),
+    ("PUT", "/v1/arming", Role.OPERATOR),
     ("GET", "/v1/tokens", Role.ADMIN),
     ("POST", "/v1/tokens", Role.ADMIN),
     ("DELETE", "/v1/tokens/x", Role.ADMIN),
@@ -122,7 +125,7 @@ async def test_the_status_shows_the_pair(newest_dsn: str, tmp_path: Path) -> Non
         status = await stage.get("/v1/status")
         assert next(iter(status)) == "protected"
         assert status["protected"] is False
-        assert [reason["code"] for reason in status["reasons"]] == ["takeover_unavailable"] + ["never_synced"] * 2
+        assert [reason["code"] for reason in status["reasons"]] == ["not_eligible", "unsynced"]
         assert "Nothing was copied yet of shop and mail" in status["summary"]
         assert (status["node"]["node_id"], status["node"]["state"]) == ("b", "standby")
         (peer,) = status["peers"]

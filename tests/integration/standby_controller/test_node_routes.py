@@ -42,4 +42,4 @@ async def test_a_peer_reads_the_view_and_who_gave_it(newest_dsn: str, tmp_path: 
     assert response.headers[NODE_HEADER] == "b"
     view = response.json()
     assert (view["node_id"], view["state"], view["term"]) == ("b", "standby", {"epoch": 1, "owner": "a"})
-    assert view["protected"] is False
+    assert [reason["code"] for reason in view["reasons"]] == ["not_eligible", "unsynced"]

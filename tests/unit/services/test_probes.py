@@ -22,7 +22,7 @@ from shared.node.model import State
 from shared.node.probes import Probe, RoleFacts
 from shared.node.protocol import Speaker
 from shared.settings import Mode, Settings
-from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedCopy
+from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedController, ScriptedCopy
 from tests.node_file import node_settings
 
 TEXT: Final = "MOBILEIRON-STATUS: OK"
@@ -94,10 +94,11 @@ async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastA
         settings_of(folder),
         SystemClock(),
         sources=[own, peer],
-        controllers={},
+        controllers={"two": ScriptedController("two")},
         copy_component=copy.copy,
         clear_orphans=copy.clear,
-        speaker=lambda: Speaker("pair", "one", "boot", None),
+        speaker=lambda: Speaker("lab", "one", "boot", None),
+        records={"one": own, "two": peer},
     ) as controller:
         await controller.parts.monitor.look("one")
         app = new_app(docs=False)
