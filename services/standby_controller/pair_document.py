@@ -30,14 +30,14 @@ class FailoverPolicy(StrEnum):
 
 
 class ApplicationPolicy(StrEnum):
-    """What follows when the application is down while its node answers."""
+    """What an application that is down leads to."""
 
     ALARM = "alarm"
     TAKEOVER = "takeover"
 
 
 class ReturnPolicy(StrEnum):
-    """Whether a node that comes back is synced without asking."""
+    """What becomes of a node that comes back."""
 
     WHEN_CLEAN = "when_clean"
     ASK = "ask"

@@ -17,6 +17,6 @@ class GateRefused(RoleError):
         "POST /v1/transitions/plan shows all checks without doing anything."
     )
 
-    def __init__(self, detail: str, *, refusals: Sequence[Refusal], hint: str | None = None) -> None:
-        super().__init__(f"{detail}: {' '.join(refusal.text for refusal in refusals)}", hint=hint)
+    def __init__(self, refusals: Sequence[Refusal], *, hint: str | None = None) -> None:
+        super().__init__(" ".join(refusal.text for refusal in refusals), hint=hint)
         self.refusals = tuple(refusals)

@@ -173,7 +173,7 @@ def test_at_a_limit_the_gate_is_still_open(facts: GateFacts) -> None:
 def test_a_refusal_leaves_as_an_error_with_all_its_reasons() -> None:
     """409 with code, text and the override that would pass each."""
     checks = judge_gate(replace(with_copy(data_age_seconds=1e6), own_state=State.FENCED))
-    error = GateRefused("no failover", refusals=refusals_by_hand(checks))
+    error = GateRefused(refusals_by_hand(checks))
     assert (error.code, error.status) == ("gate_refused", 409)
     assert [(one.code, one.override) for one in error.refusals] == [("fenced", "fenced"), ("data_too_old", "data_age")]
     assert "older than 2.0 h" in error.detail
