@@ -11,6 +11,7 @@ from services.standby_controller.assembly import assemble
 from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
+from services.standby_controller.roles.desk import Agents
 from services.standby_controller.source import Source
 from services.standby_controller.sync import CopyComponent
 from shared.clock import SystemClock
@@ -38,6 +39,7 @@ async def serve(settings: Settings) -> None:
             clear_orphans=clear,
             speaker=links.voice,
             records={client.node_id: client for client in links.heartbeats},
+            agents=Agents(links.own, links.agents, _is_clean),
         ) as controller,
     ):
         links.voice.listen_to(lambda: controller.parts.monitor.own)
@@ -50,6 +52,11 @@ async def serve(settings: Settings) -> None:
 def openapi_document() -> dict[str, Any]:
     """Return the OpenAPI document."""
     return new_app(docs=True).openapi()
+
+
+async def _is_clean(source: Source) -> bool:
+    """Say whether this node has nothing that the source lacks."""
+    return False
 
 
 def _copy_from(settings: Settings, links: Links) -> CopyComponent:

@@ -17,6 +17,7 @@ from services.standby_controller.pace import fact_limit_seconds, pace_of
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
+from services.standby_controller.roles.desk import Agents, RoleDesk
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import Events
@@ -53,11 +54,13 @@ async def assemble(
     clear_orphans: Callable[[], Awaitable[None]],
     speaker: Callable[[], Speaker],
     records: Mapping[str, EligibleRecord],
+    agents: Agents,
 ) -> AsyncIterator[Controller]:
     """Put the controller together for the time of a block; nothing is asked of anybody yet.
 
     `sources` are the heartbeats of this node and then of each peer, in the order of the settings, `controllers` those
-    of the peers; `speaker` says who answers them. `records` are the agents of all nodes, by node.
+    of the peers; `speaker` says who answers them. `records` and `agents` are those
+    of all nodes.
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node = settings.node.id
@@ -120,10 +123,12 @@ async def assemble(
             lookout=lookout,
             gatekeeper=gatekeeper,
             arming=arming,
+            roles=RoleDesk.build(agents, gatekeeper, monitor, runner, recorder, config, clock),
             planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )
         judging = (doors.sibling(), *views.siblings(), gatekeeper.sibling(), eligibility.sibling())
+        judging += parts.roles.siblings()
         yield Controller(parts, (*_loops(parts, recorder), *judging))
 
 

@@ -50,6 +50,8 @@ class Links:
 
     voice: OwnVoice
     heartbeats: Sequence[NodeClient]
+    own: NodeClient
+    agents: Mapping[str, NodeClient]
     exports: Mapping[str, NodeClient]
     controllers: Mapping[str, ControllerClient]
 
@@ -75,4 +77,5 @@ async def open_links(settings: Settings, clock: Clock) -> AsyncIterator[Links]:
             controllers[peer.node_id] = await stack.enter_async_context(
                 ControllerClient.of_peer(settings, peer, voice, deadline_seconds=seconds, clock=clock)
             )
-        yield Links(voice, heartbeats, exports, controllers)
+        agents = {client.node_id: client for client in heartbeats if client is not own}
+        yield Links(voice, heartbeats, own, agents, exports, controllers)

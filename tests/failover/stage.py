@@ -59,7 +59,7 @@ class Stage:
     async def ask(self, node: Node, method: str, path: str, body: Json | None = None) -> Json:
         """Ask a controller; raises ApiError."""
         answer = await asyncio.to_thread(
-            ask_once, node.controller_url, self.primary.token, method, path, **({} if body is None else {"json": body})
+            ask_once, node.controller_url, node.token, method, path, **({} if body is None else {"json": body})
         )
         return answer.json()  # type: ignore[no-any-return]
 

@@ -27,12 +27,10 @@ _ERRORS = (RequestError, NotActive, StaleTerm, TransitionRefused, RecordUnwritab
 
 def commands_router(roles: Roles, caller: Caller, own_id: str) -> APIRouter:
     """Return the routes; who can open the socket is this node."""
-    router = APIRouter(
-        prefix="/node", tags=["nodes"], dependencies=[Depends(caller)], responses=problem_responses(*_ERRORS)
-    )
+    router = APIRouter(tags=["nodes"], dependencies=[Depends(caller)], responses=problem_responses(*_ERRORS))
 
     @router.post(
-        "/promote",
+        "/node/promote",
         operation_id="promoteNode",
         summary="Promote this node",
         responses=problem_responses(AttemptOpen, NotEligible, GrantGiven),
@@ -42,7 +40,7 @@ def commands_router(roles: Roles, caller: Caller, own_id: str) -> APIRouter:
         return await roles.promote(asked)
 
     @router.post(
-        "/commit",
+        "/node/commit",
         operation_id="commitSwitchover",
         summary="Go on with a switchover",
         responses=problem_responses(PeerNotClosed),
@@ -51,18 +49,18 @@ def commands_router(roles: Roles, caller: Caller, own_id: str) -> APIRouter:
         """Take the term: the last changes of the node that handed over are here."""
         return await roles.commit(asked.attempt_id)
 
-    @router.post("/abandon", operation_id="abandonAttempt", summary="Give an attempt up")
+    @router.post("/node/abandon", operation_id="abandonAttempt", summary="Give an attempt up")
     async def abandon(asked: AttemptName) -> NodeView:
         """Be what the node was before; refused once the attempt is the term."""
         return await roles.abandon(asked.attempt_id)
 
-    @router.post("/fence", operation_id="fenceNode", summary="Stop serving")
+    @router.post("/node/fence", operation_id="fenceNode", summary="Stop serving")
     async def fence() -> NodeView:
         """Close the databases because an administrator says so."""
         return await roles.fence()
 
     @router.post(
-        "/unfence",
+        "/node/unfence",
         operation_id="unfenceNode",
         summary="Serve again",
         responses=problem_responses(PeerError),
@@ -71,7 +69,7 @@ def commands_router(roles: Roles, caller: Caller, own_id: str) -> APIRouter:
         """End a fence that ended no term, once the peers agree."""
         return await roles.unfence()
 
-    @router.post("/follow", operation_id="followTerm", summary="Be a standby")
+    @router.post("/node/follow", operation_id="followTerm", summary="Be a standby")
     async def follow(asked: Eligible) -> NodeView:
         """Note that the databases hold what the owner of the term has."""
         return await roles.follow(asked.epoch)

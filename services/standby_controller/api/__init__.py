@@ -12,6 +12,7 @@ from services.standby_controller.api import (
     heartbeats,
     plan,
     probes,
+    roles,
     status,
     switches,
     syncs,
@@ -32,6 +33,7 @@ TAGS: Final = {
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     status.router,
     syncs.router,
+    roles.router,
     plan.router,
     switches.router,
     heartbeats.router,

@@ -11,6 +11,7 @@ from services.standby_controller.arming import Arming
 from services.standby_controller.gatekeeper import Gatekeeper
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.planner import Planner
+from services.standby_controller.roles.desk import RoleDesk
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.events import Events
@@ -47,6 +48,7 @@ class Parts:
     gatekeeper: Gatekeeper
     arming: Arming
     planner: Planner
+    roles: RoleDesk
 
 
 def give_parts(app: FastAPI, parts: Parts) -> None:

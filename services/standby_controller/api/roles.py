@@ -9,9 +9,10 @@ from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator
 from services.standby_controller.api.parts import Parts, PartsOf
-from services.standby_controller.api.wire import Answer, Demand, FailureAnswer, Instant
+from services.standby_controller.api.role_models import ChangeAnswer
+from services.standby_controller.api.wire import Answer, Demand
 from services.standby_controller.policy.gate import Override
-from services.standby_controller.roles.changes import Change, ChangeKind
+from services.standby_controller.roles.changes import Change
 from shared.errors import (
     GateRefused,
     NotActive,
@@ -57,37 +58,6 @@ class FailoverDemand(ChangeDemand):
     )
 
 
-class ChangeAnswer(Answer):
-    """A change of roles: on its way, or the last one."""
-
-    id: str
-    kind: ChangeKind
-    requested_by: str
-    reason: str
-    started_at: Instant
-    ended_at: Instant | None
-    phase: str
-    seconds_per_phase: dict[str, float]
-    write_gap_seconds: float | None = Field(description="How long nobody could write (switchover).")
-    failure: FailureAnswer | None
-
-    @classmethod
-    def of(cls, change: Change) -> ChangeAnswer:
-        """Return the answer for a change."""
-        return cls(
-            id=change.id,
-            kind=change.kind,
-            requested_by=change.requested_by,
-            reason=change.why,
-            started_at=change.started_at,
-            ended_at=change.ended_at,
-            phase=change.phase,
-            seconds_per_phase=dict(change.phases),
-            write_gap_seconds=change.write_gap_seconds,
-            failure=FailureAnswer.of(change.failure),
-        )
-
-
 class StateAnswer(Answer):
     """The node's state."""
 
@@ -114,7 +84,7 @@ async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, c
             f"confirm_node must be {parts.settings.node.id!r}, the node that would be promoted",
             hint="If the other server still runs, or comes back cut off from this one, both would serve.",
         )
-    change = parts.takeover.by_hand(
+    change = parts.roles.takeover.by_hand(
         caller.name, asked.reason, frozenset(asked.overrides), is_peer_off=asked.peer_is_off
     )
     return _started(response, change)
@@ -135,7 +105,7 @@ async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, c
 async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Make this standby active in place of the node that serves now; nothing is lost, writes stop for a moment."""
     _check_term(parts, asked)
-    return _started(response, parts.planned.begin(caller.name, asked.reason))
+    return _started(response, parts.roles.swaps.begin(caller.name, asked.reason))
 
 
 @router.post(
@@ -151,7 +121,7 @@ async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, c
 async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Follow the active node again; what only this node has is saved first (GET /v1/rescues)."""
     _check_term(parts, asked)
-    return _started(response, parts.returning.by_hand(caller.name, asked.reason))
+    return _started(response, parts.roles.returning.by_hand(caller.name, asked.reason))
 
 
 @router.post(
@@ -163,7 +133,7 @@ async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, c
 )
 async def fence_node(parts: PartsOf, _: Operator) -> StateAnswer:
     """Close this node's databases to the application; `POST /v1/unfence` ends that."""
-    return StateAnswer(state=(await parts.own_agent.fence()).state)
+    return StateAnswer(state=(await parts.roles.own_agent.fence()).state)
 
 
 @router.post(
@@ -175,7 +145,7 @@ async def fence_node(parts: PartsOf, _: Operator) -> StateAnswer:
 )
 async def unfence_node(parts: PartsOf, _: Operator) -> StateAnswer:
     """End a fence that an administrator or a failed takeover left, when the peers agree."""
-    return StateAnswer(state=(await parts.own_agent.unfence()).state)
+    return StateAnswer(state=(await parts.roles.own_agent.unfence()).state)
 
 
 def _check_term(parts: Parts, asked: ChangeDemand) -> None:

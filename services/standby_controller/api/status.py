@@ -10,6 +10,7 @@ from fastapi import APIRouter
 from services.standby_controller.api.access import ACCESS_ERRORS, Viewer
 from services.standby_controller.api.gate_models import CheckAnswer, DiagnosisAnswer, SwitchesAnswer
 from services.standby_controller.api.parts import Parts, PartsOf
+from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.status_models import (
     AdvisoryAnswer,
     ComponentAnswer,
@@ -52,6 +53,7 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
         sync_in_progress=in_progress,
         last_sync=None if last is None else SyncAnswer.of(last),
         next_sync_at=None if running else parts.schedule.next_at(),
+        role_change=None if parts.roles.changes.last is None else ChangeAnswer.of(parts.roles.changes.last),
         advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
         failover=SwitchesAnswer.of(parts.config.known.failover),
         diagnosis=DiagnosisAnswer.of(judgement),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from services.standby_controller.api.gate_models import CheckAnswer, DiagnosisAnswer, SwitchesAnswer
+from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
@@ -182,6 +183,7 @@ class StatusAnswer(Answer):
     sync_in_progress: SyncAnswer | None
     last_sync: SyncAnswer | None
     next_sync_at: Instant | None = Field(description="When the next scheduled sync starts; null while none will.")
+    role_change: ChangeAnswer | None = Field(description="The change of roles on its way here, else the last one.")
     advisories: tuple[AdvisoryAnswer, ...]
     failover: SwitchesAnswer
     diagnosis: DiagnosisAnswer

@@ -19,6 +19,7 @@ from services.standby_controller.assembly import assemble
 from services.standby_controller.facts import Reach
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
+from services.standby_controller.roles.desk import Agents
 from services.standby_controller.source import Source
 from services.standby_controller.store.tokens import Role
 from shared.clock import SystemClock
@@ -241,6 +242,24 @@ def settings_of(dsn: str, folder: Path) -> Settings:
     )
 
 
+class SilentAgent:
+    """An agent that takes no command: changes of roles are tried with real ones."""
+
+    async def _refuse(self, *_: object) -> NodeView:
+        raise PeerUnreachable("no agent is there to take commands")
+
+    node = promote = commit = abandon = follow = fence = unfence = prepare_handover = order_fence = _refuse
+
+
+async def _is_not_clean(_: Source) -> bool:
+    return False
+
+
+def silent_agents(*peers: str) -> Agents:
+    """Return agents that take no command."""
+    return Agents(SilentAgent(), {name: SilentAgent() for name in peers}, _is_not_clean)
+
+
 @asynccontextmanager
 async def open_stage(
     dsn: str, folder: Path, *, is_scheduled: bool = False, peer_error: WarmstandbyError | None = None
@@ -261,6 +280,7 @@ async def open_stage(
         clear_orphans=copy.clear,
         speaker=lambda: Speaker("pair", "b", "boot", 1),
         records={"a": peer, "b": own},
+        agents=silent_agents("a"),
     ) as controller:
         parts, app = controller.parts, new_app(docs=True)
         give_parts(app, parts)

@@ -22,7 +22,7 @@ from shared.node.model import State
 from shared.node.probes import Probe, RoleFacts
 from shared.node.protocol import Speaker
 from shared.settings import Mode, Settings
-from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedController, ScriptedCopy
+from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedController, ScriptedCopy, silent_agents
 from tests.node_file import node_settings
 
 TEXT: Final = "MOBILEIRON-STATUS: OK"
@@ -99,6 +99,7 @@ async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastA
         clear_orphans=copy.clear,
         speaker=lambda: Speaker("lab", "one", "boot", None),
         records={"one": own, "two": peer},
+        agents=silent_agents("two"),
     ) as controller:
         await controller.parts.monitor.look("one")
         app = new_app(docs=False)

@@ -1,0 +1,107 @@
+"""All changes of roles of this controller, put together: what routes ask, and the loops that act by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from services.standby_controller.monitor import Monitor
+from services.standby_controller.recorder import Recorder
+from services.standby_controller.roles.agents import OwnAgent, PeerAgent
+from services.standby_controller.roles.changes import RoleChanges
+from services.standby_controller.roles.planned import PlannedSwaps
+from services.standby_controller.roles.returning import Return
+from services.standby_controller.roles.takeover import Judge, Takeover
+from services.standby_controller.source import Source
+from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.sync import SyncRunner
+from shared.clock import Clock
+from shared.errors import NotFound
+from shared.lifecycle import Sibling, run_every
+from shared.node.model import NodeView
+
+LOOK_SECONDS: Final = 0.25
+RETURN_SECONDS: Final = 1.0
+
+
+class AdministeredAgent(OwnAgent, Protocol):
+    """This node's agent with what only an administrator asks."""
+
+    async def fence(self) -> NodeView:
+        """Stop serving."""
+
+    async def unfence(self) -> NodeView:
+        """Serve again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agents:
+    """This node's agent and the peers', and whether this node has what no other has."""
+
+    own: AdministeredAgent
+    peers: Mapping[str, PeerAgent]
+    is_clean: Callable[[Source], Awaitable[bool]]
+
+    def peer(self, node_id: str) -> PeerAgent:
+        """Return the way to a peer; raises NotFound."""
+        if node_id not in self.peers:
+            raise NotFound(f"node {node_id!r} is not among [[peers]]")
+        return self.peers[node_id]
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDesk:
+    """Failover, switchover and return."""
+
+    changes: RoleChanges
+    takeover: Takeover
+    swaps: PlannedSwaps
+    returning: Return
+    own_agent: AdministeredAgent
+
+    @classmethod
+    def build(
+        cls,
+        agents: Agents,
+        judge: Judge,
+        monitor: Monitor,
+        runner: SyncRunner,
+        recorder: Recorder,
+        config: PairConfig,
+        clock: Clock,
+    ) -> RoleDesk:
+        """Put it together; nothing is asked of anybody yet."""
+        changes = RoleChanges(recorder, clock)
+        return cls(
+            changes=changes,
+            takeover=Takeover(judge, agents.own, agents, changes, clock),
+            swaps=PlannedSwaps(
+                judge,
+                agents.own,
+                agents,
+                monitor,
+                runner,
+                changes,
+                lambda: config.known.failover.max_write_gap_seconds,
+                clock,
+            ),
+            returning=Return(
+                agents.own,
+                monitor,
+                runner,
+                changes,
+                lambda: config.known.failover.resync_returned_node,
+                agents.is_clean,
+                clock,
+            ),
+            own_agent=agents.own,
+        )
+
+    def siblings(self) -> tuple[Sibling, ...]:
+        """Return the loops."""
+        return (
+            Sibling("changes of roles", self.changes.run),
+            Sibling("takeover", lambda: run_every(LOOK_SECONDS, self.takeover.look, name="takeover")),
+            Sibling("return", lambda: run_every(RETURN_SECONDS, self.returning.look, name="return")),
+        )
