@@ -73,7 +73,6 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     databases = DatabaseWatch(settings, clock, looked)
     peers = PeerWatch(settings, clock, node, looked)
     copy = RecordCopy(settings, node)
-    judgement = Judgement(settings, clock, node, peers, databases, copy, looked)
     watched = ApplicationWatch(settings, clock, lambda: node.is_active)
     disk = DiskWatch(settings, clock)
 
@@ -83,6 +82,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     journal = Journal(settings.node.state_dir, clock)
     fence, hooks = Fence(settings, clock), Hooks(settings, clock)
     deadline_seconds = settings.fencing.deadline_seconds
+    judgement = Judgement(settings, clock, node, peers, databases, fence, copy, looked)
     promotion = Promotion(node, fence, capture, hooks, peers, journal, clock)
     demoting = Demoting(node, fence, hooks, peers, journal, clock, deadline_seconds=deadline_seconds)
     performer = Performer(

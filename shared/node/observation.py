@@ -71,6 +71,8 @@ class Observation:
     boot_grace_seconds: float = 30.0
     eligible: frozenset[str] = frozenset()
     """Standbys that may promote themselves, as recorded here."""
+    is_bound: bool = False
+    """The open attempt has become the term."""
     awaited: Term | None = None
     """The term that a handover makes room for, once the databases are closed for it."""
 

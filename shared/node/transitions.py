@@ -90,7 +90,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
             State.STANDBY, Reason.UNSEEDED, TermRule.ADOPT
         ),
         (State.UNINITIALISED, Event.PAIR_KNOWN_DATABASES_IN_USE): Transition(
-            State.FENCED, Reason.STATE_LOST, TermRule.ADOPT
+            State.DEMOTING, Reason.CLOSING, TermRule.ADOPT
         ),
         (State.FENCED, Event.PAIR_KNOWN_DATABASES_EMPTY): Transition(State.STANDBY, Reason.UNSEEDED, TermRule.ADOPT),
         (State.FENCED, Event.HIGHER_TERM_OWNED): Transition(State.FENCED, None, TermRule.ADOPT),
@@ -109,11 +109,15 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
         (State.WAITING, Event.GRACE_OVER): Transition(State.ACTIVE, Reason.GRACE_OVER),
         (State.STANDBY, Event.TAKE_OVER_ASKED): Transition(State.PROMOTING, Reason.TAKING_OVER),
         (State.STANDBY, Event.SWITCH_OVER_ASKED): Transition(State.PROMOTING, Reason.SWITCHING_OVER),
+        (State.UNINITIALISED, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
         (State.STANDBY, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
         (State.FENCED, Event.TAKE_OVER_ASKED): Transition(State.PROMOTING, Reason.TAKING_OVER),
         (State.FENCED, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
         (State.WAITING, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
         (State.DEMOTING, Event.FORCE_ASKED): Transition(State.PROMOTING, Reason.FORCED),
+        (State.PROMOTING, Event.RESTARTED): Transition(State.PROMOTING, None),
+        (State.PROMOTING, Event.BOOTED): Transition(State.WAITING, Reason.BOOTED),
+        (State.PROMOTING, Event.HIGHER_TERM_OWNED): Transition(State.DEMOTING, Reason.CLOSING, TermRule.ADOPT),
         (State.PROMOTING, Event.TERM_TAKEN): Transition(State.PROMOTING, None, TermRule.OWN),
         (State.PROMOTING, Event.OPENED): Transition(State.ACTIVE, Reason.PROMOTED),
         (State.ACTIVE, Event.HANDOVER_ASKED): Transition(State.DEMOTING, Reason.HANDING_OVER),
@@ -162,7 +166,7 @@ def observe(seen: Observation) -> Event:
     if seen.highest_owned is not None:
         return _observe_owner(seen, seen.highest_owned)
     match seen.state:
-        case State.ACTIVE:
+        case State.ACTIVE | State.PROMOTING:
             return {Start.RESTART: Event.RESTARTED, Start.BOOT: Event.BOOTED}.get(seen.start, Event.NOTHING)
         case State.WAITING:
             return _observe_waiting(seen)
@@ -173,8 +177,8 @@ def observe(seen: Observation) -> Event:
 
 
 def _observe_owner(seen: Observation, term: Term) -> Event:
-    """A promotion under way is not disturbed by what it is to overcome; a handover knows the epoch it waits for."""
-    if seen.state is State.PROMOTING:
+    """An attempt is not disturbed by what it is to overcome; a handover knows the epoch it waits for."""
+    if seen.state is State.PROMOTING and not seen.is_bound:
         return Event.NOTHING
     if seen.awaited is not None:
         return Event.HANDOVER_ACCEPTED if term == seen.awaited else Event.HANDOVER_OVERTAKEN

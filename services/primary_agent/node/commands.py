@@ -36,6 +36,8 @@ from shared.surroundings import HookName
 
 _NODES: Final = 16
 """Epochs are congruent to the node's number modulo this: two nodes never own the same one."""
+_FORGOTTEN: Final = _NODES << 20
+"""Where a node that has lost its record goes on, above all that the pair can have used."""
 _ASKED: Final = {
     AttemptKind.FAILOVER: Event.TAKE_OVER_ASKED,
     AttemptKind.TAKEOVER: Event.TAKE_OVER_ASKED,
@@ -68,7 +70,7 @@ def reserve(record: Record, asked: Promote, number: int, heard: Iterable[Term]) 
     if not asked.is_by_hand and not record.eligible.get(record.node_id, False):
         raise NotEligible("the active node has not agreed that this standby may promote itself")
     epochs = [term.epoch for term in heard]
-    epoch = next_epoch(number, record.highest_epoch, present or 0, *epochs)
+    epoch = next_epoch(number, record.highest_epoch, present or _FORGOTTEN, *epochs)
     attempt = Attempt(
         id=asked.attempt_id,
         epoch=epoch,
@@ -145,7 +147,7 @@ def begin_handover(record: Record, asked: Prepare, peer: str) -> Record:
         return record
     _check_serves(record, asked.expected_epoch)
     demotion = Demotion(kind=DemotionKind.HANDOVER, id=asked.attempt_id, step=DEMOTION[0], peer=peer, epoch=asked.epoch)
-    return _enter(record, Event.HANDOVER_ASKED, demotion=demotion)
+    return _enter(record, Event.HANDOVER_ASKED, demotion=demotion, highest_epoch=max(record.highest_epoch, asked.epoch))
 
 
 def begin_fence(record: Record, demotion_id: str, reason: Reason) -> Record:
@@ -213,9 +215,7 @@ def set_eligible(record: Record, node_id: str, epoch: int, *, is_eligible: bool)
 def recover(record: Record) -> Record:
     """Return the record as it counts after a start: an attempt that has not happened is abandoned."""
     attempt = record.attempt
-    if attempt is None or is_past_return(attempt.kind, Act(attempt.step)):
-        return record
-    return abandon(record, attempt.id)
+    return record if attempt is None or is_bound(record) else abandon(record, attempt.id)
 
 
 def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
@@ -225,10 +225,16 @@ def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
         update["eligible"] = {}
         update["highest_epoch"] = max(record.highest_epoch, decision.term.epoch if decision.term else 0)
     match decision.event:
-        case Event.HIGHER_TERM_OWNED if record.state is State.ACTIVE:
+        case Event.HIGHER_TERM_OWNED if record.state in (State.ACTIVE, State.PROMOTING):
+            reason = Reason.BOTH_ACTIVE if record.state is State.ACTIVE else Reason.SUPERSEDED
+            update["attempt"] = None
+            update["demotion"] = Demotion(kind=DemotionKind.FENCE, id=demotion_id, step=DEMOTION[0], reason_code=reason)
+        case Event.PAIR_KNOWN_DATABASES_IN_USE if decision.state is State.DEMOTING:
             update["demotion"] = Demotion(
-                kind=DemotionKind.FENCE, id=demotion_id, step=DEMOTION[0], reason_code=Reason.BOTH_ACTIVE
+                kind=DemotionKind.FENCE, id=demotion_id, step=DEMOTION[0], reason_code=Reason.STATE_LOST
             )
+        case Event.BOOTED:  # a promotion that a boot cut short ends like that of an active node: by asking
+            update["attempt"] = None
         case Event.HIGHER_TERM_OWNED if record.demotion is not None and record.demotion.kind is not DemotionKind.FENCE:
             fence = {"kind": DemotionKind.FENCE, "reason_code": Reason.SUPERSEDED}
             update["demotion"] = record.demotion.model_copy(update=fence)
@@ -237,6 +243,12 @@ def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
         case _:
             pass
     return record.model_copy(update=update)
+
+
+def is_bound(record: Record) -> bool:
+    """Say whether the open attempt has become the term."""
+    attempt = record.attempt
+    return attempt is not None and is_past_return(attempt.kind, Act(attempt.step))
 
 
 def awaited_term(record: Record) -> Term | None:
@@ -253,20 +265,44 @@ def check_grant(record: Record, caller: str, epoch: int) -> None:
     """Raise why the caller may not go on serving: another term counts here, or an attempt is open."""
     if record.term != Term(epoch=epoch, owner=caller):
         raise StaleTerm(f"node {caller} asks for term {epoch}, this node accepts {_describe(record.term)}")
+    check_remembers(record)
     if record.attempt is not None:
         raise AttemptOpen(f"attempt {record.attempt.id} is on its way")
+    if record.demotion is not None:
+        raise TransitionRefused("this node is being closed itself")
+
+
+def check_remembers(record: Record) -> None:
+    """Raise TransitionRefused where the record was lost: this node may have been promoted and does not know it."""
+    if record.term is None or Reason.STATE_LOST in (record.reason, record.demotion and record.demotion.reason_code):
+        raise TransitionRefused(f"this node cannot vouch for anything: {SENTENCES[Reason.STATE_LOST]}")
 
 
 def _check_term_is_free(record: Record, attempt: Attempt, peers: Iterable[NodeView]) -> None:
     for peer in peers:
         if peer.term is not None and peer.term.epoch >= attempt.epoch:
             raise StaleTerm(f"node {peer.node_id} accepts term {peer.term.epoch} by now")
-        if peer.state is State.ACTIVE:
-            raise PeerServes(f"node {peer.node_id} is active")
+        if peer.node_id != attempt.peer and _may_be_open(peer, attempt.kind):
+            raise PeerServes(f"node {peer.node_id} is {peer.state}: its databases may be open")
     if attempt.peer is not None and not attempt.is_peer_closed:
         raise PeerNotClosed(f"node {attempt.peer} was not seen closed")
     if record.term is not None and record.term.epoch >= attempt.epoch:
         raise StaleTerm(f"term {record.term.epoch} is accepted here by now")
+
+
+def _may_be_open(peer: NodeView, kind: AttemptKind) -> bool:
+    """Say whether applications may still write on a peer that answers; a name of a state alone does not exclude it."""
+    match peer.state:
+        case State.ACTIVE | State.PROMOTING:  # of two attempts at once, each sees the other: none may go on
+            return True
+        case State.DEMOTING:
+            return peer.demotion is None or peer.demotion.step != Act.CLOSED
+        case _:
+            is_closed = None if peer.fence is None else peer.fence.is_closed
+            is_undecided = peer.reason_code == Reason.START_UNKNOWN or (
+                peer.state is State.UNINITIALISED and is_closed is None and kind is not AttemptKind.FORCE
+            )
+            return is_undecided or is_closed is False
 
 
 def _check_serves(record: Record, expected_epoch: int) -> None:
@@ -288,7 +324,7 @@ def _is_closed(peer: NodeView, attempt: Attempt) -> bool:
     if attempt.kind is AttemptKind.SWITCHOVER:
         demotion = peer.demotion
         return demotion is not None and demotion.id == attempt.id and demotion.step == Act.CLOSED
-    return peer.state in (State.FENCED, State.WAITING, State.STANDBY)
+    return peer.state in (State.FENCED, State.WAITING, State.STANDBY) and not _may_be_open(peer, attempt.kind)
 
 
 def _open_attempt(record: Record, attempt_id: str) -> Attempt:

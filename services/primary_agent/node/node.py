@@ -11,10 +11,10 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypedDict
+from typing import Final, TypedDict
 
-from services.primary_agent.node.commands import awaited_term, check_grant, obey, recover
-from services.primary_agent.node.record import Record, RecordStore, RecordUnreadable
+from services.primary_agent.node.commands import awaited_term, check_grant, is_bound, obey, recover
+from services.primary_agent.node.record import BootNote, Record, RecordStore, RecordUnreadable
 from shared.clock import Clock
 from shared.errors import GrantGiven, NotActive, RecordUnwritable, StaleTerm
 from shared.log import fields_of
@@ -53,6 +53,7 @@ class Node:
         self._kernel_boot_id = kernel_boot_id
         self._record = Record(pair_id=settings.node.pair_id, node_id=settings.node.id)
         self._start = Start.JUDGED
+        self._postmaster_started_at: datetime | None = None
         self._judged_at = clock.monotonic()
         self._silent_seconds = 0.0
         self._writing = asyncio.Lock()
@@ -72,7 +73,7 @@ class Node:
             return
         if record is not None:
             self._record = record
-            self._start = Start.UNKNOWN if record.state is State.ACTIVE else Start.JUDGED
+            self._start = Start.UNKNOWN if record.state is State.ACTIVE or is_bound(record) else Start.JUDGED
             if record.granted_epoch is not None:
                 self._granted_at = self._clock.monotonic()
             await self._write(recover(record))
@@ -177,7 +178,7 @@ class Node:
         async with self._writing:
             if self._start is Start.UNKNOWN:
                 raise NotActive(SENTENCES[Reason.START_UNKNOWN], retry_after_seconds=1.0)
-            await self._write(command(self._record))
+            await self._write(self._noting_boot(command(self._record)))
             return self._record
 
     async def close_rolled_back(self, command: Callable[[Record], Record]) -> None:
@@ -219,23 +220,29 @@ class Node:
         *,
         databases: Databases,
         postmaster_started_at: datetime | None,
+        is_closed: bool = False,
     ) -> None:
-        """Apply the table to what is seen now; raise RecordUnwritable, and then nothing has changed."""
+        """Apply the table to what is seen now; raise RecordUnwritable, and then nothing has changed.
+
+        `is_closed` is asked for while the start is not judged: whether the databases were found closed.
+        """
         async with self._writing:
-            before, start = self._record, self._judge_start(postmaster_started_at)
+            before, start = self._record, self._judge_start(postmaster_started_at, is_closed=is_closed)
             decision = decide(self._observe(peers, databases, start))
-            boot = before.boot
-            if decision.state is State.ACTIVE and start is not Start.UNKNOWN:
-                boot = boot.model_copy(update=self._running_on(postmaster_started_at))
+            self._postmaster_started_at = postmaster_started_at or self._postmaster_started_at
             after = obey(before, decision, uuid.uuid4().hex[:16])
-            await self._write(after.model_copy(update={"boot": boot}))
-            if start is not Start.UNKNOWN or decision.state is not State.ACTIVE:
+            await self._write(after if start is Start.UNKNOWN else self._noting_boot(after))
+            if start is not Start.UNKNOWN or decision.state not in (State.ACTIVE, State.PROMOTING):
                 self._start = Start.JUDGED
             if start is Start.RESTART and self.is_active:
                 log.info("serving goes on after a restart of the agent", extra={"state": self.state.value})
 
-    def _judge_start(self, postmaster_started_at: datetime | None) -> Start:
-        """Tell a restart of the agent alone from a boot: by the kernel's boot and the postmaster's start."""
+    def _judge_start(self, postmaster_started_at: datetime | None, *, is_closed: bool) -> Start:
+        """Tell a restart of the agent alone from a boot: by the kernel's boot and the postmaster's start.
+
+        An active node whose databases were closed meanwhile asks as after a boot: its controller may have closed them
+        so that a peer could take over.
+        """
         if self._start is not Start.UNKNOWN:
             return Start.JUDGED
         noted = self._record.boot
@@ -243,7 +250,9 @@ class Node:
             return Start.BOOT
         if postmaster_started_at is None:
             return Start.UNKNOWN
-        return Start.RESTART if noted.postmaster_started_at == postmaster_started_at else Start.BOOT
+        if noted.postmaster_started_at != postmaster_started_at:
+            return Start.BOOT
+        return Start.BOOT if is_closed and self._record.state is State.ACTIVE else Start.RESTART
 
     def _observe(self, peers: Mapping[str, PeerSeen], databases: Databases, start: Start) -> Observation:
         record = self._record
@@ -261,6 +270,7 @@ class Node:
             waited_seconds=self._silent_seconds,
             boot_grace_seconds=self._settings.agent.boot_grace_seconds,
             eligible=frozenset(name for name, is_so in record.eligible.items() if is_so and name != record.node_id),
+            is_bound=is_bound(record),
             awaited=awaited_term(record),
         )
 
@@ -274,12 +284,13 @@ class Node:
         else:
             self._silent_seconds += step
 
-    def _running_on(self, postmaster_started_at: datetime | None) -> dict[str, Any]:
-        noted = self._record.boot.postmaster_started_at
-        return {
-            "kernel_boot_id": self._kernel_boot_id,
-            "postmaster_started_at": postmaster_started_at or noted,
-        }
+    def _noting_boot(self, after: Record) -> Record:
+        """Note what a node runs on that serves or is about to, so that a later start can be judged."""
+        if after.state not in (State.ACTIVE, State.PROMOTING):
+            return after
+        started_at = self._postmaster_started_at or after.boot.postmaster_started_at
+        boot = BootNote(kernel_boot_id=self._kernel_boot_id, postmaster_started_at=started_at)
+        return after.model_copy(update={"boot": boot})
 
     async def _close_for_good(self) -> None:
         """Serve no more without knowing what was: in effect at once, durable if the disk lets us."""

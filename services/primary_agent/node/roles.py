@@ -13,6 +13,7 @@ from services.primary_agent.node.commands import (
     abandon,
     begin_fence,
     begin_handover,
+    check_remembers,
     commit,
     follow,
     reserve,
@@ -23,6 +24,7 @@ from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.peer_watch import PeerWatch
+from services.primary_agent.node.record import Record
 from shared.errors import AttemptGone, PeerError, RequestError, TransitionRefused
 from shared.node.model import (
     AttemptKind,
@@ -62,10 +64,15 @@ class Roles:
             raise RequestError("only an administrator can force a node")
         if (asked.peer is not None) != (asked.kind in (AttemptKind.SWITCHOVER, AttemptKind.TAKEOVER)):
             raise RequestError("a switchover and a takeover name the node that serves now, no other promotion does")
-        if asked.kind is not AttemptKind.SWITCHOVER:
-            self._node.require_no_grant(asked.silent_seconds)
         heard = [seen.term for seen in self._peers.seen.values() if seen.term is not None]
-        await self._node.change(partial(reserve, asked=asked, number=self._number, heard=heard))
+
+        def reserve_unless_granted(record: Record) -> Record:
+            """Look at the promise under the lock that a promise is given under."""
+            if asked.kind is not AttemptKind.SWITCHOVER:
+                self._node.require_no_grant(asked.silent_seconds)
+            return reserve(record, asked, self._number, heard)
+
+        await self._node.change(reserve_unless_granted)
         await self._journal.write(
             asked.attempt_id, asked.kind, "asked", "done", detail=asked.why, data=asked.model_dump(mode="json")
         )
@@ -99,6 +106,7 @@ class Roles:
 
         The caller may go on serving then: this node promises not to be promoted for a while.
         """
+        check_remembers(self._node.record)
         attempt = self._node.record.attempt
         if attempt is not None and attempt.id == asked.attempt_id:
             try:
@@ -109,7 +117,8 @@ class Roles:
         term = self._node.term
         if term == Term(epoch=asked.epoch, owner=self._node.record.node_id):
             return Settled(**self._node.envelope(), attempt_id=asked.attempt_id, is_accepted=True)
-        seconds = 0.0 if term is None else await self._node.grant(caller, term.epoch)
+        assert term is not None
+        seconds = await self._node.grant(caller, term.epoch)
         return Settled(**self._node.envelope(), attempt_id=asked.attempt_id, is_accepted=False, grant_seconds=seconds)
 
     async def grant(self, asked: GrantAsked, caller: str) -> Grant:

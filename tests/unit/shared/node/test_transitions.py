@@ -55,8 +55,8 @@ EMPTY, IN_USE = Databases.EMPTY, Databases.IN_USE
         (replace(SECOND, peers=(OWNER,)), State.UNINITIALISED, Reason.WAITS_FOR_DATABASES),
         (replace(SECOND, peers=(OWNER,), databases=EMPTY), State.STANDBY, Reason.UNSEEDED),
         (replace(FRESH, peers=(OWNER,), databases=EMPTY), State.STANDBY, Reason.UNSEEDED),
-        (replace(SECOND, peers=(OWNER,), databases=IN_USE), State.FENCED, Reason.STATE_LOST),
-        (replace(FRESH, peers=(FOLLOWER,), databases=IN_USE), State.FENCED, Reason.STATE_LOST),
+        (replace(SECOND, peers=(OWNER,), databases=IN_USE), State.DEMOTING, Reason.CLOSING),
+        (replace(FRESH, peers=(FOLLOWER,), databases=IN_USE), State.DEMOTING, Reason.CLOSING),
         # a lost record is judged again
         (replace(LOST, peers=(OWNER,), term=THEIRS), State.FENCED, Reason.STATE_LOST),
         (replace(LOST, peers=(OWNER,), term=THEIRS, databases=IN_USE), State.FENCED, Reason.STATE_LOST),
