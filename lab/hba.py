@@ -37,3 +37,7 @@ def write_rules(data: Path) -> None:
     ]
     rules.write_text("\n".join(lines) + "\n" + rules.read_text())
     open_all(data)
+
+
+def close(data: Path, databases: list[str]) -> None:
+    list_of(data).write_text("".join(f'"{name}"\n' for name in databases))

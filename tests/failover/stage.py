@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import httpx
 
+from lab import hba
 from lab.cluster import Cluster
 from lab.database import Database
 from lab.ledger import CREATE, TABLE, Accepted, Client, follow_probe, stay_at, writing
@@ -112,6 +113,12 @@ class Stage:
 
         await self.until(is_so, "the pair is protected", seconds)
 
+    async def is_protected_after_sync(self, standby: Node) -> Json:
+        """Sync a node that has just become standby, and wait until it would take over."""
+        sync = await self.sync(standby)
+        await self.is_protected()
+        return sync
+
     async def describe(self) -> str:
         """Say how both nodes stand, with the ends of their logs."""
         lines = []
@@ -157,7 +164,7 @@ class Stage:
 
     async def boot_host(self, node: Node) -> None:
         """Let a dead host come up as its units would: the server starts closed, then the services."""
-        await asyncio.to_thread(node.run_command, "close")
+        hba.close(node.cluster.data, [DATABASE])
         await asyncio.to_thread(node.cluster.start)
         for service in node.services:
             service.start()
