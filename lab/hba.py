@@ -6,6 +6,7 @@ own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,5 +40,6 @@ def write_rules(data: Path) -> None:
     open_all(data)
 
 
-def close(data: Path, databases: list[str]) -> None:
+def close(data: Path, databases: Sequence[str]) -> None:
+    """Close databases, as `warmstandby close` does before the server starts."""
     list_of(data).write_text("".join(f'"{name}"\n' for name in databases))

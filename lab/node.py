@@ -7,6 +7,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,6 +87,18 @@ class Node:
         """Open the API of this node's controller as administrator."""
         async with open_api(self.controller_url, await asyncio.to_thread(lambda: self.token)) as api:
             yield api
+
+    def die(self) -> None:
+        """Let the host die: kill the server and both services at once (SIGKILL)."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda part: part.kill(), (self.cluster, *self.services)))
+
+    def boot(self, databases: Sequence[str]) -> None:
+        """Let a dead host come up as its units do: the server starts closed to applications, then the services."""
+        hba.close(self.cluster.data, databases)
+        self.cluster.start()
+        for service in self.services:
+            service.start()
 
     def log_tail(self) -> str:
         """Return the last lines of both services' logs."""

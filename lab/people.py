@@ -58,6 +58,22 @@ class PeopleApi:
                     raise
             await asyncio.sleep(POLL_SECONDS)
 
+    async def post(self, path: str, body: Json | None = None) -> Json:
+        """Ask for something; raises ApiError."""
+        return await self._ask("POST", path, json=body or {})
+
+    async def change_roles(self, path: str, body: Json | None = None) -> Json:
+        """Begin a change of roles, wait for its end and return it; raises ApiError where it failed."""
+        begun = await self.post(path, body)
+        while True:
+            change: Json | None = (await self.get("/v1/status"))["role_change"]
+            if change is not None and change["id"] == begun["id"] and change["ended_at"] is not None:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        if change["failure"] is not None:
+            raise ApiError(f"POST {path}: {change['failure']['detail']}", code=change["failure"]["code"])
+        return change
+
     async def read_sync(self, sync_id: str) -> Json:
         """Read a sync; raises ApiError."""
         return await self._ask("GET", f"/v1/syncs/{sync_id}")

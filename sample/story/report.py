@@ -9,6 +9,7 @@ from typing import Any
 
 from sample.application import DatabaseSize
 from sample.comparison_result import Comparison
+from sample.story.failure import Failure
 from sample.workload import WorkloadReport
 
 Json = dict[str, Any]
@@ -70,6 +71,8 @@ class Report:
     postgres: str = ""
     installed: DatabaseSize | None = None
     rounds: list[Round] = field(default_factory=list)
+    failure: Failure = field(default_factory=Failure)
+    wants_failure: bool = False
     wanted_syncs: int = 0
     workload: WorkloadReport | None = None
     seconds: float = 0.0
@@ -78,7 +81,10 @@ class Report:
     @property
     def equal(self) -> bool:
         """Say whether every sync that was wanted took place and left both sides equal."""
-        is_whole = len(self.rounds) == self.wanted_syncs + 1 and self.rounds[-1].is_quiet
+        wanted = self.wanted_syncs + (2 if self.wants_failure else 1)
+        is_whole = len(self.rounds) == wanted and self.rounds[-1].is_quiet
+        if self.wants_failure and self.failure.lost_covered_rows != 0:
+            return False
         return self.error is None and is_whole and all(found.equal for found in self.rounds)
 
     def as_json(self) -> Json:
@@ -90,7 +96,8 @@ class Report:
             "postgres": self.postgres,
             "installed": None if size is None else {"tables": size.tables, "rows": size.rows, "bytes": size.size_bytes},
             "seed": self.rounds[0].as_json() if self.rounds else None,
-            "syncs": [found.as_json() for found in self.rounds[1:]],
+            "syncs": [found.as_json() for found in self.rounds[1 : self.wanted_syncs + 1]],
+            **(self.failure.as_json() if self.wants_failure else {}),
             "workload": None
             if work is None
             else {

@@ -13,6 +13,7 @@ from lab.node import Node
 from lab.pair import Pair
 from lab.people import change_config
 from sample.application import install
+from sample.story.failure import FAILOVER, FailureStory, create_ledger
 from sample.story.live import Live
 from sample.story.report import Report, Round, describe_round
 from sample.story.rounds import Sides, play_round
@@ -40,7 +41,7 @@ class Story:
     """One run; `play` does everything and takes it all down again, `report` holds what was found."""
 
     def __init__(self, wish: Wish, screen: Screen) -> None:
-        self.report = Report(wanted_syncs=wish.syncs)
+        self.report = Report(wanted_syncs=wish.syncs, wants_failure=not wish.stay)
         self.is_staying = False
         self._wish = wish
         self._screen = screen
@@ -64,6 +65,16 @@ class Story:
                 self.report.seconds = time.monotonic() - began_at
             if self._wish.stay:
                 await self._stay(clusters)
+                return
+            try:
+                async with self._live.run():
+                    await self._play_failure(clusters)
+            except Exception:
+                assert self._pair is not None
+                self._screen.say(self._pair.log_tail())
+                raise
+            finally:
+                self.report.seconds = time.monotonic() - began_at
 
     async def _prepare(self, stack: ExitStack) -> Clusters:
         self._live.begin("Starting two PostgreSQL clusters")
@@ -73,6 +84,7 @@ class Story:
         self._live.begin(f"Filling the sample database: about {self._wish.rows:,} rows")
         installed = await install(clusters.primary.dsn(DATABASE, OWNER), rows=self._wish.rows, seed=self._wish.seed)
         self.report.installed = installed.size
+        await create_ledger(clusters.primary.dsn(DATABASE, OWNER))
         self._screen.say(
             f"PostgreSQL {self.report.postgres}, database {DATABASE}: {installed.size.rows:,} rows in "
             f"{installed.size.tables} tables, {installed.size.size_bytes / 1e6:,.0f} MB"
@@ -103,6 +115,21 @@ class Story:
                     if number < wish.syncs:
                         self._live.begin("The application goes on")
                         await asyncio.sleep(wish.pause_seconds)
+
+    async def _play_failure(self, clusters: Clusters) -> None:
+        """Lose the active node and get it back, then compare both sides once more, at rest."""
+        assert self._pair is not None, "the rounds have started it"
+        pair = self._pair
+        for node in pair.nodes:
+            await in_thread(partial(change_config, node.controller_url, node.token, FAILOVER))
+        story = FailureStory(pair, self._live.begin, self._screen.say, self.report.failure)
+        await story.play()
+        async with pair.secondary.open_api() as api:
+            sides = Sides(clusters.primary.dsn(DATABASE), clusters.secondary.dsn(DATABASE), api)
+            found, _ = await play_round(
+                len(self.report.rounds), sides, None, shown_before=None, look=self._live.look, begin=self._live.begin
+            )
+            self._tell(found)
 
     async def _stay(self, clusters: Clusters) -> None:
         """Let the application write and the schedule sync until cancelled."""

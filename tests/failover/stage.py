@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import httpx
 
-from lab import hba
 from lab.cluster import Cluster
 from lab.database import Database
 from lab.ledger import CREATE, TABLE, Accepted, Client, follow_probe, stay_at, writing
@@ -158,16 +157,11 @@ class Stage:
 
     async def kill_host(self, node: Node) -> None:
         """Let a host die: server and services at once."""
-        await asyncio.gather(
-            asyncio.to_thread(node.cluster.kill), *(asyncio.to_thread(service.kill) for service in node.services)
-        )
+        await asyncio.to_thread(node.die)
 
     async def boot_host(self, node: Node) -> None:
         """Let a dead host come up as its units would: the server starts closed, then the services."""
-        hba.close(node.cluster.data, [DATABASE])
-        await asyncio.to_thread(node.cluster.start)
-        for service in node.services:
-            service.start()
+        await asyncio.to_thread(node.boot, [DATABASE])
 
     # Clients ----------------------------------------------------------------------------------------------------------
 
