@@ -273,12 +273,17 @@ class Fence:
         enabled = await subscriptions.list_enabled(session, self._databases)
         if enabled:
             return f"subscription {enabled[0]} is enabled"
-        if judged.strength is FenceStrength.HBA:
-            missing = [name for name in self._databases if name not in judged.names]
-            return f"pg_hba.conf lets applications into {', '.join(missing)}" if missing else None
+        missing = [name for name in self._databases if name not in judged.names]
+        if judged.strength is FenceStrength.HBA and not missing:
+            return None
         found = await limits.list_open(session, self._databases, self._let_in)
-        first = next(iter(found), None)
-        return None if first is None else f"database {first} {found[first]}"
+        if not found:
+            self.strength = FenceStrength.LIMIT
+            return None
+        if judged.strength is FenceStrength.HBA:
+            return f"pg_hba.conf lets applications into {', '.join(missing)}"
+        first = next(iter(found))
+        return f"database {first} {found[first]}"
 
     async def _limit(self, session: Session, databases: Sequence[str]) -> list[str]:
         problems = []

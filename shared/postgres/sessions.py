@@ -123,7 +123,11 @@ async def connect(
             server_settings=settings,
         )
         if connection.get_server_version() >= (17,):
-            await connection.execute("SET transaction_timeout = 0")
+            try:
+                await connection.execute("SET transaction_timeout = 0")
+            except BaseException:
+                connection.terminate()
+                raise
         return connection
 
 

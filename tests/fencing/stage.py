@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from pydantic import SecretStr
 
 from lab import hba
 from lab.cluster import Cluster, ClusterError
@@ -80,6 +82,16 @@ class Stage:
         """Return a fence that knows nothing yet, as a process that starts has it."""
         return Fence(self.settings, SystemClock())
 
+    def through(self, port: int) -> Stage:
+        """Return the stage as seen through another way to its server."""
+        postgres = self.settings.postgres
+        other = {
+            name: SecretStr(getattr(postgres, name).get_secret_value().replace(f":{self.cluster.port}/", f":{port}/"))
+            for name in ("dsn", "apply_dsn")
+        }
+        changed = self.settings.model_copy(update={"postgres": postgres.model_copy(update=other)})
+        return Stage(self.cluster, self.database, changed)
+
     def enters(self, role: str, database: str = "shop") -> bool:
         """Say whether a role gets in by a new connection."""
         try:
@@ -98,6 +110,12 @@ class Stage:
     def count(self) -> int:
         """Return how many rows there are, seen as a reader."""
         return int(self.database.psql("SELECT count(*) FROM goods"))
+
+    async def wait_rows(self, number: int) -> None:
+        """Wait until there are so many rows."""
+        async with asyncio.timeout(20):
+            while self.count() < number:  # noqa: ASYNC110  the rows are another process's
+                await asyncio.sleep(0.02)
 
     def properties(self) -> dict[str, str]:
         """Return all that closing could change, in a form that tells no order."""
