@@ -7,7 +7,9 @@ import sys
 
 from services.commands.running import add_config, run_command
 from services.primary_agent.capture.uninstall import uninstall
-from shared.errors import NotFound
+from shared.clock import SystemClock
+from shared.errors import DatabaseMissing, NotFound
+from shared.fencing.fence import Fence
 from shared.settings import ComponentSettings, Settings
 
 
@@ -36,7 +38,18 @@ async def _uninstall(settings: Settings, parsed: argparse.Namespace) -> int:
         removed = await uninstall(settings, component)
         what = ", ".join(removed) if removed else "nothing of ours was there"
         sys.stdout.write(f"{component.name} (database {component.database}): {what}{' removed' if removed else ''}\n")
+    if parsed.all and await _open(settings):
+        sys.stdout.write("the databases are open to applications\n")
     return 0
+
+
+async def _open(settings: Settings) -> bool:
+    """Give back what the fence took; False where the node's own database is gone, which knew."""
+    try:
+        await Fence(settings, SystemClock()).open()
+    except DatabaseMissing:
+        return False
+    return True
 
 
 def _find(settings: Settings, name: str) -> ComponentSettings:

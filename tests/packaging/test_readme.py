@@ -28,13 +28,18 @@ import trustme
 
 from lab import ports
 from lab.binaries import TREE
-from lab.cluster import Cluster
+from lab.cluster import Cluster, ClusterError
 from lab.service import plain_environment
 from shared.configuration import load_settings, secrets_of
 
 MAJOR: Final = 18
+LINES: Final = re.compile(r"```\n(local .*?\n)```", re.DOTALL)
 BLOCK: Final = re.compile(r"<!-- run on (both|secondary|one of them) -->\n```sh\n(.*?)```", re.DOTALL)
-QUICK: Final = {"WARMSTANDBY_AGENT__HEARTBEAT_SECONDS": "0.3", "WARMSTANDBY_CONTROLLER__HEARTBEAT_SECONDS": "0.3"}
+QUICK: Final = {
+    "WARMSTANDBY_AGENT__HEARTBEAT_SECONDS": "0.3",
+    "WARMSTANDBY_CONTROLLER__HEARTBEAT_SECONDS": "0.3",
+    "WARMSTANDBY_FENCING__READER_ROLES": '["postgres"]',  # the test looks into the standby
+}
 
 
 @dataclass(slots=True)
@@ -47,6 +52,7 @@ class Server:
     ports: tuple[int, int]
     password: str = field(default_factory=lambda: secrets.token_hex(16))
     apply_password: str = field(default_factory=lambda: secrets.token_hex(16))
+    probe_password: str = field(default_factory=lambda: secrets.token_hex(16))
     environment: dict[str, str] = field(default_factory=dict)
     groups: list[int] = field(default_factory=list)
 
@@ -160,6 +166,7 @@ def write_config(server: Server, other: Server, keys: dict[str, str]) -> None:
         ("KEY-OF-ONE", keys["primary"]),
         ("KEY-OF-TWO", keys["secondary"]),
         ("APPLY-PASSWORD", server.apply_password),
+        ("PROBE-PASSWORD", server.probe_password),
         ("PASSWORD", server.password),
         ("127.0.0.1:5432", f"127.0.0.1:{server.cluster.port}"),
         ("0.0.0.0:8440", f"0.0.0.0:{server.ports[0]}"),
@@ -173,6 +180,20 @@ def write_config(server: Server, other: Server, keys: dict[str, str]) -> None:
         text = text.replace(old, new)
     server.config.touch(mode=0o600)
     server.config.write_text(text, encoding="utf-8")
+
+
+def put_up_fence(server: Server, block: str) -> None:
+    """Do step 6: the commands, for another user in another folder, then the lines, as with an editor."""
+    folder = str(server.folder / "state-fence")
+    server.run(block.replace("-o warmstandby -g warmstandby ", "").replace("/var/lib/warmstandby-fence", folder))
+    for place in (server.folder.parent, server.folder):
+        place.chmod(0o755)
+    found = LINES.search((TREE / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    rules = server.cluster.data / "pg_hba.conf"
+    lines = found[1].replace("/var/lib/warmstandby-fence", folder)
+    rules.write_text(f"host all postgres 127.0.0.1/32 trust\n{lines}{rules.read_text(encoding='utf-8')}")
+    server.cluster.reload()
 
 
 def give_certificates(folder: Path, block: str, server: Server) -> None:
@@ -245,26 +266,31 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
     primary.cluster.psql(
         "INSERT INTO device SELECT n, 'device ' || n FROM generate_series(1, 500) AS n", "mdm", user="mdm"
     )
-    (_, settings), (_, roles), (_, certificates), (_, services), (_, look), (_, sync), (_, removal) = blocks()
+    (_, settings), (_, roles), (_, certificates), (_, fence), *rest = blocks()
+    (_, services), (_, look), (_, sync), (_, removal) = rest
 
     with ProcessList() as processes:
         for server in servers:
             server.run(settings)
             server.cluster.restart()
-            given = f"WARMSTANDBY_PASSWORD={server.password} WARMSTANDBY_APPLY_PASSWORD={server.apply_password}"
-            server.run(roles.replace("WARMSTANDBY_PASSWORD=... WARMSTANDBY_APPLY_PASSWORD=...", given))
+            given = roles.replace("WARMSTANDBY_PASSWORD=...", f"WARMSTANDBY_PASSWORD={server.password}")
+            given = given.replace("APPLY_PASSWORD=...", f"APPLY_PASSWORD={server.apply_password}")
+            server.run(given.replace("PROBE_PASSWORD=...", f"PROBE_PASSWORD={server.probe_password}"))
         give_certificates(tmp_path, certificates, primary)
         keys = {server.mode: secrets.token_urlsafe(32) for server in servers}
         for server, other, host in ((primary, secondary, "one.example"), (secondary, primary, "two.example")):
             write_config(server, other, keys)
             for source, target in (("ca.pem", "ca.pem"), (f"{host}.pem", "tls.pem"), (f"{host}.key", "tls.key")):
                 shutil.copy(tmp_path / source, server.folder / target)
+            put_up_fence(server, fence)
             server.run(services)
 
         wait_ready(secondary)
         assert "NOT PROTECTED" in secondary.run(look)
         wait_for(secondary, "warmstandby status", "last sync two.0000000001 succeeded")
         assert secondary.cluster.psql("SELECT count(*), max(name) FROM device", "mdm") == "500|device 99"
+        with pytest.raises(ClusterError, match=r"pg_hba\.conf rejects connection"):
+            secondary.cluster.psql("SELECT count(*) FROM device", "mdm", user="mdm")
         primary.cluster.psql(
             "UPDATE device SET name = 'renamed' WHERE id = 7; DELETE FROM device WHERE id = 8", "mdm", user="mdm"
         )
@@ -274,6 +300,7 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
 
     never = {secret for server in servers for secret in secrets_of(load_settings(server.config))}
     never |= {server.password for server in servers} | {server.apply_password for server in servers}
+    never |= {server.probe_password for server in servers}
     never.add(secondary.environment["WARMSTANDBY_TOKEN"])
     assert "decoding" not in primary.cluster.log.read_text(encoding="utf-8"), "each drain writes to the server's log"
     everything = "\n".join([*(server.told() for server in servers), *processes.seen])
@@ -286,4 +313,4 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
         server.run(removal)
         assert server.cluster.psql("SELECT count(*) FROM pg_replication_slots") == "0"
         assert server.cluster.psql("SELECT count(*) FROM pg_publication", "mdm") == "0"
-        assert server.cluster.psql("SELECT count(*) FROM device", "mdm") == "499"
+        assert server.cluster.psql("SELECT count(*) FROM device", "mdm", user="mdm") == "499"

@@ -29,6 +29,7 @@ FILLED = {
     "KEY-OF-ONE": "one-0123456789-0123456789",
     "KEY-OF-TWO": "two-0123456789-0123456789",
     "APPLY-PASSWORD": "apply",
+    "PROBE-PASSWORD": "probe",
     "PASSWORD": "own",
 }
 
@@ -108,7 +109,7 @@ def test_a_command_of_a_text_is_one_of_the_program() -> None:
     parser = cli._parser()
     commands = next(one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction))
     for name in ("README.md", "CONTRIBUTING.md", "docs/containers.md"):
-        used = re.findall(r"(?:^|[`(]|\) |bin/)warmstandby ([a-z]+)", read(name), re.MULTILINE)
+        used = re.findall(r"(?:^|[`(]|\) |bin/)warmstandby ([a-z-]+)", read(name), re.MULTILINE)
         assert used, name
         assert set(used) <= set(commands), name
 
