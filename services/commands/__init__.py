@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMANDS: Final = ("token", "status", "sync", "uninstall")
+COMMANDS: Final = ("token", "status", "sync", "explain", "uninstall")
 """Modules of this package; each has `add_command(commands)`."""

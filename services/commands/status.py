@@ -60,6 +60,8 @@ def describe_status(status: Json) -> Iterator[str]:
         yield f"last sync {last['id']} {last['result']} at {last['ended_at']}{why}"
     if status["next_sync_at"] is not None:
         yield f"next sync at {status['next_sync_at']}"
+    if status["configuration"]["not_yet_on"]:
+        yield f"the configuration is not yet on {', '.join(status['configuration']['not_yet_on'])}"
     for advisory in status["advisories"]:
         yield f"{advisory['severity']}: {advisory['text']}\n{'':<10}{advisory['hint']}"
 

@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 
 from services.commands.running import add_config, run_command
+from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import EventKind, Events, NewEvent
@@ -49,10 +50,11 @@ async def _create(settings: Settings, parsed: argparse.Namespace) -> int:
     expires_at = None if parsed.expires_days is None else now + timedelta(days=parsed.expires_days)
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         await database.prepare()
-        token, secret = await Tokens(database).create(name, role, now, expires_at)
+        node = settings.node.id
+        token, secret = await Tokens(database, KnownPair(node), node).create(name, role, now, expires_at)
         text = f"the token {token.name} ({token.role}) was made on the node"
         event = NewEvent(now, EventKind.TOKEN_CREATED, Severity.INFO, token.name, text, {"role": token.role.value})
-        await Events(database, settings.node.id).add(event)
+        await Events(database, node).add(event)
     until = "" if expires_at is None else f" until {format_instant(expires_at)}"
     sys.stderr.write(f"Token {token.name} ({token.role}){until}. It is not shown again:\n")
     sys.stdout.write(f"{secret}\n")

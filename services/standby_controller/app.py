@@ -40,13 +40,15 @@ async def serve(settings: Settings) -> None:
             speaker=links.voice,
             records={client.node_id: client for client in links.heartbeats},
             agents=Agents(links.own, links.agents, _is_clean),
+            journal=links.heartbeats[0],
         ) as controller,
     ):
         links.voice.listen_to(lambda: controller.parts.monitor.own)
         app = new_app(docs=settings.controller.docs)
         give_parts(app, controller.parts)
         server = tcp_server(app, settings.controller, "controller")
-        await run_siblings([*controller.loops, Sibling("api", server.run)])
+        feed = Sibling("event feed", controller.parts.feed.run)  # ends first: those who follow would hold the API up
+        await run_siblings([*controller.loops, Sibling("api", server.run), feed])
 
 
 def openapi_document() -> dict[str, Any]:

@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from services.standby_controller.api.parts import Parts
 from services.standby_controller.arming import Arming
 from services.standby_controller.doors import ControllerSource, Doors
 from services.standby_controller.eligible import Eligibility, EligibleRecord
+from services.standby_controller.event_feed import EventFeed
 from services.standby_controller.facts import NodeFacts
 from services.standby_controller.gatekeeper import Gatekeeper
+from services.standby_controller.history_exchange import HistoryExchange, HistoryLink, JournalSource
+from services.standby_controller.known_pair import FILE_NAME, KnownPair
 from services.standby_controller.monitor import HeartbeatSource, Monitor
 from services.standby_controller.pace import fact_limit_seconds, pace_of
+from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
@@ -23,8 +28,10 @@ from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import Events
 from services.standby_controller.store.heartbeats import Heartbeats
 from services.standby_controller.store.history import History
+from services.standby_controller.store.history_log import HistoryLog
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.tokens import Tokens
+from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import CopyComponent, SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
@@ -32,7 +39,11 @@ from shared.http.caller import Doorkeeper
 from shared.http.credentials import NodeKeys
 from shared.lifecycle import Sibling, run_every
 from shared.node.protocol import Speaker
-from shared.settings import Settings
+from shared.settings import Mode, Settings
+
+
+class ControllerLink(ControllerSource, PairLink, HistoryLink, Protocol):
+    """A peer's controller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +60,28 @@ async def assemble(
     clock: Clock,
     *,
     sources: Sequence[HeartbeatSource],
-    controllers: Mapping[str, ControllerSource],
+    controllers: Mapping[str, ControllerLink],
     copy_component: CopyComponent,
     clear_orphans: Callable[[], Awaitable[None]],
     speaker: Callable[[], Speaker],
     records: Mapping[str, EligibleRecord],
     agents: Agents,
+    journal: JournalSource,
 ) -> AsyncIterator[Controller]:
     """Put the controller together for the time of a block; nothing is asked of anybody yet.
 
     `sources` are the heartbeats of this node and then of each peer, in the order of the settings, `controllers` those
     of the peers; `speaker` says who answers them. `records` and `agents` are those
-    of all nodes.
+    of all nodes, `journal` is that of the own agent.
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
-        node = settings.node.id
+        node, names = settings.node.id, tuple(peer.node_id for peer in settings.peers)
         events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
-        config = PairConfig(database, events)
-        recorder = Recorder(heartbeats, events, history, config, clock)
+        known = KnownPair(node, names, pair_id=settings.node.pair_id, file=settings.node.state_dir / FILE_NAME)
+        config = PairConfig(database, events, known, node, owner=lambda: monitor.owner)
+        transitions = Transitions(database, events, node, _primary(settings))
+        feed, history_log = EventFeed(events, database), HistoryLog(database, transitions)
+        recorder = Recorder(heartbeats, events, history, transitions, config, feed, clock)
         limit_seconds = fact_limit_seconds(settings)
         doors = Doors(settings, controllers, clock)
         monitor = Monitor(
@@ -115,8 +130,23 @@ async def assemble(
             history=history,
             heartbeats=heartbeats,
             events=events,
-            tokens=Tokens(database),
+            tokens=Tokens(database, known, node),
             config=config,
+            known=known,
+            exchange=PairExchange(controllers, config, known, database, clock),
+            history_log=history_log,
+            history_exchange=HistoryExchange(
+                controllers,
+                journal,
+                history=history_log,
+                transitions=transitions,
+                known=known,
+                database=database,
+                feed=feed,
+                clock=clock,
+            ),
+            transitions=transitions,
+            feed=feed,
             monitor=monitor,
             runner=runner,
             schedule=SyncSchedule(runner, monitor, config, clock),
@@ -151,6 +181,8 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
     return (
         Sibling("control database", keep_on),
         Sibling("trim", lambda: run_every(TRIM_SECONDS, trim, name="trim")),
+        *parts.exchange.siblings(),
+        *parts.history_exchange.siblings(),
         *parts.monitor.siblings(),
         Sibling("syncs", parts.runner.run),
         Sibling("schedule", parts.schedule.run),
@@ -164,3 +196,8 @@ def _nodes(settings: Settings, sources: Sequence[HeartbeatSource]) -> list[tuple
         *(NodeFacts(peer.node_id, peer.mode, peer.site, is_own=False) for peer in settings.peers),
     ]
     return list(zip(facts, sources, strict=True))
+
+
+def _primary(settings: Settings) -> str | None:
+    modes = {settings.node.id: settings.node.mode, **{peer.node_id: peer.mode for peer in settings.peers}}
+    return next((node for node, mode in modes.items() if mode is Mode.PRIMARY), None)

@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from services.standby_controller.doors import Opinion, door_of_error
-from services.standby_controller.facts import NodeFacts, Reach
+from services.standby_controller.facts import NodeFacts, Reach, highest_term
 from services.standby_controller.monitor_events import capture_events, kind_to_tell, trouble_event
 from services.standby_controller.pause_watch import PauseWatch
 from services.standby_controller.policy.clock_offset import ClockOffset, best_offset, offset_of_exchange
@@ -114,6 +114,12 @@ class Monitor:
     def nodes(self) -> tuple[NodeFacts, ...]:
         """Return the facts of all nodes, this one first."""
         return (self.own, *self.peers)
+
+    @property
+    def owner(self) -> str | None:
+        """Return the node that was promoted last, as far as this one has heard."""
+        term = highest_term(self.nodes)
+        return None if term is None else term.owner
 
     def diagnosis(self, node_id: str) -> Diagnosis:
         """Return what is wrong with a node now; what was seen before a pause of this process counts for nothing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
@@ -44,6 +46,36 @@ class ReturnPolicy(StrEnum):
     AUTOMATIC = "automatic"
 
 
+@dataclass(frozen=True, slots=True)
+class Narrower:
+    """Marks a setting that widens the right to promote: `order` has its values from the narrowest to the widest.
+
+    Without an order the value is a number, of which the higher (`is_higher`) or the lower one is narrower. None stands
+    for a default that follows from other settings and is `least` at least.
+    """
+
+    order: Sequence[Any] = ()
+    is_higher: bool = True
+    least: float = 0
+
+    def of(self, one: Any, other: Any) -> Any:
+        """Return the narrower of two values."""
+        if self.order:
+            return min(one, other, key=self.order.index)
+        if one == other:
+            return one
+        values = [self.least if value is None else value for value in (one, other)]
+        return max(values) if self.is_higher else min(values)
+
+
+HIGHER_IS_NARROWER: Final = Narrower()
+LOWER_IS_NARROWER: Final = Narrower(is_higher=False, least=7200)
+FALSE_IS_NARROWER: Final = Narrower((False, True))
+TRUE_IS_NARROWER: Final = Narrower((True, False))
+PROMOTE_IS_WIDER: Final = Narrower((FailoverPolicy.KEEP_IN_STANDBY, FailoverPolicy.PROMOTE))
+TAKEOVER_IS_WIDER: Final = Narrower((ApplicationPolicy.ALARM, ApplicationPolicy.TAKEOVER))
+
+
 class Group(BaseModel):
     """A group of settings: frozen, strict, and a key it does not know is an error."""
 
@@ -74,36 +106,43 @@ class HistoryGroup(Group):
     heartbeat_count: Annotated[int, Field(ge=1000, le=10_000_000), WHOLE] = Field(
         500_000, description="Heartbeats kept at most."
     )
+    transition_days: Annotated[int, Field(ge=1, le=36500), WHOLE] = Field(
+        3650, description="Failovers, switchovers and other changes of roles older than this are forgotten."
+    )
 
 
 class FailoverGroup(Group):
     """What happens when the active node fails."""
 
-    policy: Annotated[FailoverPolicy, Field(strict=False)] = Field(
+    policy: Annotated[FailoverPolicy, Field(strict=False), PROMOTE_IS_WIDER] = Field(
         FailoverPolicy.PROMOTE, description="Whether a standby takes over by itself; an administrator always can."
     )
-    armed: bool = Field(True, description="Automatic failover is armed; PUT /v1/arming changes it.")
-    maintenance: bool = Field(False, description="Nothing happens by itself; PUT /v1/maintenance changes it.")
-    failures: Annotated[int, Field(ge=1, le=100), WHOLE] = Field(
+    armed: Annotated[bool, FALSE_IS_NARROWER] = Field(
+        True, description="Automatic failover is armed; PUT /v1/arming changes it."
+    )
+    maintenance: Annotated[bool, TRUE_IS_NARROWER] = Field(
+        False, description="Nothing happens by itself; PUT /v1/maintenance changes it."
+    )
+    failures: Annotated[int, Field(ge=1, le=100), WHOLE, HIGHER_IS_NARROWER] = Field(
         3, description="Looks that fail in a row until a peer counts as lost."
     )
-    recheck_seconds: float = Field(
+    recheck_seconds: Annotated[float, HIGHER_IS_NARROWER] = Field(
         2.0, gt=0, le=300, description="Pause after a failed look; never longer than [controller] heartbeat_seconds."
     )
-    agent_down_seconds: float = Field(
+    agent_down_seconds: Annotated[float, HIGHER_IS_NARROWER] = Field(
         60.0,
         ge=0,
         le=86400,
         description="Where only the agent is down, its own controller closes that node for a takeover after this.",
     )
-    application_down: Annotated[ApplicationPolicy, Field(strict=False)] = Field(
+    application_down: Annotated[ApplicationPolicy, Field(strict=False), TAKEOVER_IS_WIDER] = Field(
         ApplicationPolicy.ALARM, description="What follows when the application is down while its node answers."
     )
-    cooldown_seconds: float = Field(
+    cooldown_seconds: Annotated[float, HIGHER_IS_NARROWER] = Field(
         600.0, ge=0, le=31 * 86400, description="Time between two automatic failovers at least."
     )
-    data_age_limit_seconds: Annotated[int, Field(ge=1, le=366 * 86400), WHOLE] | None = Field(
-        None, description="A copy older than this is not promoted; by default two intervals, at least 7200."
+    data_age_limit_seconds: Annotated[Annotated[int, Field(ge=1, le=366 * 86400), WHOLE] | None, LOWER_IS_NARROWER] = (
+        Field(None, description="A copy older than this is not promoted; by default two intervals, at least 7200.")
     )
     max_write_gap_seconds: float = Field(
         30.0, gt=0, le=3600, description="A switchover begins its pause of writing only if it is estimated to fit here."
@@ -115,7 +154,7 @@ class FailoverGroup(Group):
         ReturnPolicy.WHEN_CLEAN,
         description="Whether a node that comes back is synced without asking; clean is one with nothing of its own.",
     )
-    fence_peer_required: bool = Field(
+    fence_peer_required: Annotated[bool, TRUE_IS_NARROWER] = Field(
         False, description="No takeover without a successful hook fence_peer, which switches the other server off."
     )
     no_referee_acknowledged: bool = Field(
@@ -168,6 +207,33 @@ def parse_document(value: Any) -> PairDocument:
             f"sync.interval_seconds: under {SHORTEST_INTERVAL_SECONDS} it needs sync.accept_short_interval = true"
         )
     return document
+
+
+def usable_document(value: Any) -> PairDocument:
+    """Return the document of a stored value as far as this release understands it; the rest has its defaults.
+
+    What is stored was allowed by the node that stored it, which may run another release.
+    """
+    try:
+        return parse_document(value)
+    except ConfigRefused:
+        groups = value if isinstance(value, dict) else {}
+        understood: dict[str, Any] = {}
+        for name, field in PairDocument.model_fields.items():
+            known = getattr(field.annotation, "model_fields", {})
+            values = groups.get(name)
+            for key, item in values.items() if isinstance(values, dict) else ():
+                if key in known and _is_allowed({**understood, name: {**understood.get(name, {}), key: item}}):
+                    understood.setdefault(name, {})[key] = item
+        return PairDocument.model_validate_json(json.dumps(understood))
+
+
+def _is_allowed(value: Any) -> bool:
+    try:
+        PairDocument.model_validate_json(json.dumps(value))
+    except ValidationError:
+        return False
+    return True
 
 
 def merge_patch(target: Any, patch: Any) -> Any:

@@ -8,12 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
+from services.standby_controller.event_feed import EventFeed
+from services.standby_controller.policy.transition_story import Topic
 from services.standby_controller.store.events import Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord, Heartbeats
 from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.transitions import Transitions
 from shared.clock import Clock
 from shared.errors import PostgresError
 
@@ -24,20 +29,41 @@ TRIM_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
 MOST_WAITING: Final = 10_000
 
-Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent)
+
+@dataclass(frozen=True, slots=True)
+class NewEvidence:
+    """What is known of a transition, before it is recorded."""
+
+    transition_id: str
+    topic: Topic
+    at: datetime
+    data: dict[str, Any]
+
+
+Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent, NewEvidence)
 
 
 class Recorder:
     """Takes records at once and writes them soon."""
 
     def __init__(
-        self, heartbeats: Heartbeats, events: Events, history: History, config: PairConfig, clock: Clock
+        self,
+        heartbeats: Heartbeats,
+        events: Events,
+        history: History,
+        transitions: Transitions,
+        config: PairConfig,
+        feed: EventFeed,
+        clock: Clock,
     ) -> None:
         self._heartbeats = heartbeats
         self._events = events
         self._history = history
+        self._transitions = transitions
         self._config = config
+        self._feed = feed
         self._clock = clock
+        self._waiting_evidence: deque[NewEvidence] = deque()
         self._waiting_heartbeats: deque[HeartbeatRecord] = deque()
         self._waiting_events: deque[NewEvent] = deque()
 
@@ -50,11 +76,20 @@ class Recorder:
         log.info("event", extra={"kind": event.kind.value, "subject": event.subject, "text": event.text})
         _append(self._waiting_events, event, "events")
 
+    def add_evidence(self, evidence: NewEvidence) -> None:
+        """Take what is known of a transition; nothing waits for its being written."""
+        _append(self._waiting_evidence, evidence, "evidence")
+
     async def flush(self) -> None:
         """Write what waits; what cannot be written goes on waiting. Raises PostgresError."""
         while self._waiting_events:
             await self._events.add(self._waiting_events[0])
             self._waiting_events.popleft()
+            self._feed.look_now()
+        while self._waiting_evidence:
+            first = self._waiting_evidence[0]
+            await self._transitions.add_evidence(first.transition_id, first.topic, first.at, first.data)
+            self._waiting_evidence.popleft()
         batch = tuple(self._waiting_heartbeats)
         if batch:
             await self._heartbeats.add(batch)
@@ -67,15 +102,16 @@ class Recorder:
             async with asyncio.timeout(END_SECONDS):
                 await self.flush()
         except (TimeoutError, PostgresError) as error:
-            waiting = len(self._waiting_events) + len(self._waiting_heartbeats)
+            waiting = len(self._waiting_events) + len(self._waiting_evidence) + len(self._waiting_heartbeats)
             log.warning("records given up at the end", extra={"count": waiting, "detail": str(error)})
 
     async def trim(self) -> None:
         """Forget history beyond the limits of the pair's configuration. Raises PostgresError."""
-        now, limits = self._clock.now(), (await self._config.read(self._clock.now())).document.history
+        now, limits = self._clock.now(), self._config.known.history
         forgotten = {
             "syncs": await self._history.trim(now, limits.sync_days),
             "events": await self._events.trim(now, limits.sync_days),
+            "transitions": await self._transitions.trim(now, limits.transition_days),
             "heartbeats": await self._heartbeats.trim(now, limits.heartbeat_days, limits.heartbeat_count),
         }
         if any(forgotten.values()):

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Self
+from typing import Final, Self
 
 from shared.clock import Clock
 from shared.errors import PeerError
 from shared.node.controller_model import ControllerView, Live
 from shared.node.link import DEADLINE_SECONDS, NodeLink, peer_http
+from shared.node.pair import HistoryPage, PairBook, PairDocumentView
 from shared.node.protocol import Speaker
 from shared.settings import PeerSettings, Settings
+
+HISTORY_SECONDS: Final = 20.0
 
 
 class ControllerClient(NodeLink):
@@ -39,3 +42,18 @@ class ControllerClient(NodeLink):
     async def view(self) -> ControllerView:
         """Read what the controller knows."""
         return self._parse(await self._ask("GET", "/nodes/view"), ControllerView.model_validate_json)
+
+    async def pair_book(self) -> PairBook:
+        """Read what the controller holds of the pair's settings and tokens."""
+        return self._parse(await self._ask("GET", "/pair/document"), PairDocumentView.model_validate_json).book
+
+    async def offer_pair_book(self, book: PairBook) -> PairBook:
+        """Have the controller take what is higher than its own, and return what it holds then; repeatable."""
+        response = await self._ask("PUT", "/pair/document", body=book.model_dump_json())
+        return self._parse(response, PairDocumentView.model_validate_json).book
+
+    async def history(self, generation: str, after: int) -> HistoryPage:
+        """Read the controller's history after a place, the oldest rows first."""
+        params = {"generation": generation, "after": str(after)}
+        response = await self._ask("GET", "/pair/history", params=params, deadline_seconds=HISTORY_SECONDS)
+        return self._parse(response, HistoryPage.model_validate_json)

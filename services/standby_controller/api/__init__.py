@@ -17,9 +17,10 @@ from services.standby_controller.api import (
     switches,
     syncs,
     tokens,
+    transitions,
 )
 from services.standby_controller.api.access import refuse_unknown_queries
-from services.standby_controller.routes import view
+from services.standby_controller.routes import pair, view
 from shared.http.application import Application, new_application
 
 TITLE: Final = "Warmstandby controller"
@@ -38,11 +39,12 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     switches.router,
     heartbeats.router,
     events.router,
+    transitions.router,
     configuration.router,
     tokens.router,
 )
 
-NODE_ROUTERS: Final[tuple[APIRouter, ...]] = (view.router,)
+NODE_ROUTERS: Final[tuple[APIRouter, ...]] = (view.router, pair.router)
 
 
 def new_app(*, docs: bool) -> Application:

@@ -21,11 +21,11 @@ from services.standby_controller.pair_document import (
     parse_document,
 )
 from services.standby_controller.policy.detector import worst_case_detection_seconds
+from services.standby_controller.policy.pair_merge import is_overruled
 from services.standby_controller.store.pair_config import StoredConfig
 from services.standby_controller.store.tokens import Token
-from shared.errors import ConfigRefused, PreconditionFailed, PreconditionRequired, RequestError
+from shared.errors import ConfigRefused, PostgresError, PreconditionFailed, PreconditionRequired, RequestError
 from shared.http.problem import problem_responses
-from shared.settings import Settings
 
 router: Final = APIRouter(prefix="/v1/config", tags=["people"])
 
@@ -50,6 +50,7 @@ class HistoryPatch(Demand):
     sync_days: Annotated[int, WHOLE] | None = None
     heartbeat_days: Annotated[int, WHOLE] | None = None
     heartbeat_count: Annotated[int, WHOLE] | None = None
+    transition_days: Annotated[int, WHOLE] | None = None
 
 
 class FailoverPatch(Demand):
@@ -97,21 +98,34 @@ class ConfigAnswer(Answer):
     version: int
     changed_at: Instant
     changed_by: str
+    changed_on: str = Field(description="The node that it was changed on; empty for the defaults.")
+    not_yet_on: tuple[str, ...] = Field(
+        description="Nodes that are not known to have it; they are told when they answer."
+    )
+    not_in_effect: tuple[str, ...] = Field(
+        description="Settings that widen the right to promote, and do not count here before the active node has them."
+    )
+    is_last_good: bool = Field(description="The control database is away: it can be read, and not changed.")
+
     worst_case_detection_seconds: float = Field(
         description="How long this node takes at most to be certain that a peer is silent: "
         "[controller] heartbeat_seconds + failures x heartbeat_timeout_seconds + (failures - 1) x recheck_seconds."
     )
 
     @classmethod
-    def of(cls, stored: StoredConfig, settings: Settings) -> ConfigAnswer:
+    def of(cls, stored: StoredConfig, parts: Parts, *, is_last_good: bool = False) -> ConfigAnswer:
         """Return the answer for a stored document."""
         return cls(
             document=stored.document,
-            worst_case_detection_seconds=worst_case_detection_seconds(pace_of(settings, stored.document)),
+            worst_case_detection_seconds=worst_case_detection_seconds(pace_of(parts.settings, stored.document)),
             epoch=stored.version.epoch,
             version=stored.version.version,
-            changed_at=stored.changed_at,
-            changed_by=stored.changed_by,
+            changed_at=stored.settings.changed_at,
+            changed_by=stored.settings.changed_by,
+            changed_on=stored.version.node_id,
+            not_yet_on=parts.known.not_yet_on,
+            not_in_effect=parts.known.not_in_effect(parts.monitor.owner),
+            is_last_good=is_last_good,
         )
 
 
@@ -124,7 +138,11 @@ class ConfigAnswer(Answer):
 )
 async def get_config(response: Response, parts: PartsOf, _: Viewer) -> ConfigAnswer:
     """Show all values, defaults included; the ETag is what a change names as If-Match."""
-    return _shown(response, parts, await parts.config.read(parts.clock.now()))
+    try:
+        stored, is_last_good = await parts.config.read(parts.clock.now()), False
+    except PostgresError:
+        stored, is_last_good = StoredConfig.of(parts.known.book.settings), True
+    return _shown(response, parts, stored, is_last_good=is_last_good)
 
 
 @router.put(
@@ -167,6 +185,7 @@ async def change_config(
 async def _base(parts: Parts, if_match: str | None) -> StoredConfig:
     if if_match is None:
         raise PreconditionRequired("the request has no If-Match header")
+    await parts.exchange.refresh()
     stored = await parts.config.read(parts.clock.now())
     if stored.version.etag not in {tag.strip() for tag in if_match.split(",")}:
         raise PreconditionFailed(f"the configuration is at version {stored.version.etag}")
@@ -176,11 +195,19 @@ async def _base(parts: Parts, if_match: str | None) -> StoredConfig:
 async def _replace(parts: Parts, caller: Token, base: StoredConfig, document: PairDocument) -> StoredConfig:
     check_pace(parts.settings, base.document, document)
     term = parts.monitor.own.term
-    return await parts.config.replace(
+    stored = await parts.config.replace(
         base, document, epoch=0 if term is None else term.epoch, changed_by=caller.name, now=parts.clock.now()
     )
+    parts.feed.look_now()
+    await parts.exchange.deliver()
+    if is_overruled(stored.settings, parts.known.book.settings):
+        winner = parts.known.book.settings
+        raise PreconditionFailed(
+            f"{winner.changed_by} changed the configuration on {winner.version.node_id} at the same moment"
+        )
+    return stored
 
 
-def _shown(response: Response, parts: Parts, stored: StoredConfig) -> ConfigAnswer:
+def _shown(response: Response, parts: Parts, stored: StoredConfig, *, is_last_good: bool = False) -> ConfigAnswer:
     response.headers["ETag"] = stored.version.etag
-    return ConfigAnswer.of(stored, parts.settings)
+    return ConfigAnswer.of(stored, parts, is_last_good=is_last_good)

@@ -8,8 +8,12 @@ from typing import Annotated, Final
 from fastapi import Depends, FastAPI, Request
 
 from services.standby_controller.arming import Arming
+from services.standby_controller.event_feed import EventFeed
 from services.standby_controller.gatekeeper import Gatekeeper
+from services.standby_controller.history_exchange import HistoryExchange
+from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.monitor import Monitor
+from services.standby_controller.pair_exchange import PairExchange
 from services.standby_controller.planner import Planner
 from services.standby_controller.roles.desk import RoleDesk
 from services.standby_controller.situation import Lookout
@@ -17,8 +21,10 @@ from services.standby_controller.store.database import Database
 from services.standby_controller.store.events import Events
 from services.standby_controller.store.heartbeats import Heartbeats
 from services.standby_controller.store.history import History
+from services.standby_controller.store.history_log import HistoryLog
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.tokens import Tokens
+from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
@@ -40,6 +46,12 @@ class Parts:
     events: Events
     tokens: Tokens
     config: PairConfig
+    known: KnownPair
+    exchange: PairExchange
+    history_log: HistoryLog
+    history_exchange: HistoryExchange
+    transitions: Transitions
+    feed: EventFeed
     monitor: Monitor
     runner: SyncRunner
     schedule: SyncSchedule

@@ -14,6 +14,7 @@ from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.status_models import (
     AdvisoryAnswer,
     ComponentAnswer,
+    ConfigSight,
     NodeAnswer,
     ReasonAnswer,
     StatusAnswer,
@@ -54,6 +55,11 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
         last_sync=None if last is None else SyncAnswer.of(last),
         next_sync_at=None if running else parts.schedule.next_at(),
         role_change=None if parts.roles.changes.last is None else ChangeAnswer.of(parts.roles.changes.last),
+        configuration=ConfigSight(
+            version=parts.known.book.settings.version.etag.strip('"'),
+            not_yet_on=parts.known.not_yet_on,
+            not_in_effect=parts.known.not_in_effect(parts.monitor.owner),
+        ),
         advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
         failover=SwitchesAnswer.of(parts.config.known.failover),
         diagnosis=DiagnosisAnswer.of(judgement),

@@ -170,6 +170,14 @@ class ComponentAnswer(Answer):
         )
 
 
+class ConfigSight(Answer):
+    """Where the pair's settings and tokens stand."""
+
+    version: str
+    not_yet_on: tuple[str, ...] = Field(description="Nodes that are not known to have them.")
+    not_in_effect: tuple[str, ...] = Field(description="Settings that count here when the active node has them.")
+
+
 class StatusAnswer(Answer):
     """The pair at a glance."""
 
@@ -184,6 +192,7 @@ class StatusAnswer(Answer):
     last_sync: SyncAnswer | None
     next_sync_at: Instant | None = Field(description="When the next scheduled sync starts; null while none will.")
     role_change: ChangeAnswer | None = Field(description="The change of roles on its way here, else the last one.")
+    configuration: ConfigSight
     advisories: tuple[AdvisoryAnswer, ...]
     failover: SwitchesAnswer
     diagnosis: DiagnosisAnswer

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
@@ -13,6 +11,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator, Viewer
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.sync_models import SyncAnswer, progress_of
+from services.standby_controller.api.tables import CSV, as_csv, link_to_next, wants_csv
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Before, Cursor, From, Limit, ListAnswer
 from services.standby_controller.store.records import SyncFilter, SyncRecord, SyncResult, Trigger
 from shared.clock import format_instant
@@ -32,7 +31,6 @@ from shared.replication.model import SyncKind
 router: Final = APIRouter(prefix="/v1/syncs", tags=["people"])
 
 SyncId = Annotated[str, Path(description="Id of a sync, as lists show it.", max_length=100)]
-_CSV: Final = "text/csv"
 _COLUMNS: Final = (
     "id", "result", "trigger", "requested_by", "source", "started_at", "ended_at", "duration_seconds",
     "kinds", "rows", "keys", "bytes", "code", "detail",
@@ -77,7 +75,7 @@ async def start_sync(
     summary="List syncs, newest first",
     response_model=ListAnswer[SyncAnswer],
     responses={
-        200: {"description": "A page of syncs.", "content": {_CSV: {"schema": {"type": "string"}}}},
+        200: {"description": "A page of syncs.", "content": {CSV: {"schema": {"type": "string"}}}},
         **problem_responses(*ACCESS_ERRORS, CursorInvalid),
     },
 )
@@ -99,9 +97,8 @@ async def list_syncs(
     wanted = SyncFilter(tuple(result or ()), trigger, component, kind, started_from, started_before)
     page = await parts.history.list_syncs(wanted, limit, cursor)
     items = [_shown(parts, record) for record in page.items]
-    if _CSV in request.headers.get("Accept", ""):
-        headers = {} if page.next_cursor is None else {"Link": _link(request, page.next_cursor)}
-        return Response(_csv(items), media_type=_CSV, headers=headers)
+    if wants_csv(request):
+        return Response(_csv(items), media_type=CSV, headers=link_to_next(request, page.next_cursor))
     return ListAnswer[SyncAnswer](items=tuple(items), next_cursor=page.next_cursor)
 
 
@@ -151,25 +148,14 @@ def _shown(parts: Parts, record: SyncRecord, *, with_tables: bool = False) -> Sy
     return SyncAnswer.of(record, with_tables=with_tables, progress=progress)
 
 
-def _link(request: Request, cursor: str) -> str:
-    return f'<{request.url.include_query_params(cursor=cursor)}>; rel="next"'
-
-
 def _csv(items: Sequence[SyncAnswer]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
-    for item in items:
-        row = (
+    rows = (
+        (
             item.id, item.result, item.trigger, item.requested_by, item.source, format_instant(item.started_at),
             "" if item.ended_at is None else format_instant(item.ended_at), item.duration_seconds,
             " ".join(sorted({part.kind for part in item.components if part.kind})), item.rows, item.keys, item.bytes,
             item.failure.code if item.failure else "", item.failure.detail if item.failure else "",
-        )  # fmt: skip
-        writer.writerow([_harmless(value) for value in row])
-    return text.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """Keep a spreadsheet from reading a text as a formula."""
-    return "'" + value if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+        )
+        for item in items
+    )  # fmt: skip
+    return as_csv(_COLUMNS, rows)

@@ -29,7 +29,8 @@ class TokenAnswer(Answer):
     role: Role
     created_at: Instant
     expires_at: Instant | None
-    last_used_at: Instant | None = Field(description="To the minute.")
+    last_used_at: Instant | None = Field(description="To the minute, on this node.")
+    made_on: str = Field(description="The node that it was made on; it opens the API of every node.")
 
     @classmethod
     def of(cls, token: Token) -> TokenAnswer:
@@ -41,6 +42,7 @@ class TokenAnswer(Answer):
             created_at=token.created_at,
             expires_at=token.expires_at,
             last_used_at=token.last_used_at,
+            made_on=token.made_on,
         )
 
 
@@ -53,7 +55,7 @@ class NewTokenAnswer(TokenAnswer):
 class NewToken(Demand):
     """What a new token shall be."""
 
-    name: str = Field(pattern=NAME, description="Whose or what for; unique.")
+    name: str = Field(pattern=NAME, description="Whose or what for; unique on the node that makes it.")
     role: Annotated[Role, Field(strict=False)] = Field(description="What it allows.")
     expires_in_days: Annotated[int, Field(ge=1, le=3650), WHOLE] | None = Field(
         None, description="It ends by itself after this; null for never."
@@ -84,7 +86,7 @@ async def list_tokens(
     responses=problem_responses(*ACCESS_ERRORS, NameTaken, RequestError),
 )
 async def create_token(parts: PartsOf, caller: Admin, demand: NewToken) -> NewTokenAnswer:
-    """Make a token; the answer is the only place where its secret ever appears."""
+    """Make a token for the pair; the answer is the only place where its secret ever appears."""
     now = parts.clock.now()
     expires_at = None if demand.expires_in_days is None else now + timedelta(days=demand.expires_in_days)
     token, secret = await parts.tokens.create(demand.name, demand.role, now, expires_at)
@@ -102,8 +104,8 @@ async def create_token(parts: PartsOf, caller: Admin, demand: NewToken) -> NewTo
 async def delete_token(
     parts: PartsOf, caller: Admin, token_id: Annotated[str, Path(description="Id of a token.", max_length=100)]
 ) -> Response:
-    """End the use of a token at once."""
-    token = await parts.tokens.delete(token_id)
+    """End the use of a token at once; on a node that does not answer, as soon as it does."""
+    token = await parts.tokens.delete(token_id, parts.clock.now())
     await _tell(parts, EventKind.TOKEN_DELETED, token, f"{caller.name} deleted the token {token.name}")
     return Response(status_code=204)
 
@@ -111,3 +113,5 @@ async def delete_token(
 async def _tell(parts: Parts, kind: EventKind, token: Token, text: str) -> None:
     event = NewEvent(parts.clock.now(), kind, Severity.INFO, token.name, text, {"role": token.role.value})
     await parts.events.add(event)
+    parts.feed.look_now()
+    await parts.exchange.deliver()

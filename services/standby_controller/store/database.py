@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeAlias
 
@@ -29,12 +30,22 @@ class Database:
         self._pool = pool
         self._dsn = dsn
         self._is_prepared = False
+        self._is_answering = True
         self._problem: PostgresError | None = None
 
     @property
     def is_prepared(self) -> bool:
         """Say whether the schema is known to be this release's."""
         return self._is_prepared
+
+    @property
+    def is_answering(self) -> bool:
+        """Say whether the last use of the database reached it; who has another way need not wait for it otherwise."""
+        return self._is_answering
+
+    def note_silence(self) -> None:
+        """Take it that the server hangs; the next use that succeeds says otherwise."""
+        self._is_answering = False
 
     async def prepare(self) -> None:
         """Bring the schema to this release's version; raises PostgresError, and may be repeated."""
@@ -85,18 +96,38 @@ class Database:
             if self._problem is not None:
                 raise type(self._problem)(f"{_WHAT}: {self._problem.detail}", hint=self._problem.hint)
             raise DatabaseUnreachable(f"{_WHAT}: it was not reached yet")
-        with translated(_WHAT):
-            async with self._pool.acquire(timeout=10) as connection:
-                try:
-                    yield connection
-                except asyncio.CancelledError:
-                    connection.terminate()
-                    raise
+        try:
+            with translated(_WHAT):
+                async with self._pool.acquire(timeout=10) as connection:
+                    try:
+                        yield connection
+                    except asyncio.CancelledError:
+                        connection.terminate()
+                        raise
+        except DatabaseUnreachable:
+            self._is_answering = False
+            raise
+        self._is_answering = True
 
 
 def storable(text: str) -> str:
     """Return the text as PostgreSQL can hold it: what other programs said may be anything."""
     return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+
+
+def storable_json(value: Any) -> str:
+    """Return a value as JSON that PostgreSQL can hold, and read again."""
+    return json.dumps(_clean(value))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, Mapping):
+        return {storable(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, Sequence):
+        return [_clean(item) for item in value]
+    return value
 
 
 @asynccontextmanager

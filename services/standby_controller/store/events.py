@@ -1,4 +1,7 @@
-"""What happened, for people and later for notifications: append-only, with ids (node, seq) that sort."""
+"""What happened, for people and later for notifications: append-only, with ids (node, seq) that are the pair's.
+
+Those of other nodes come later than their time; who reads on does so by `change`, the order in which they came here.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from services.standby_controller.severity import Severity
-from services.standby_controller.store.database import Connection, Database, Record, storable
+from services.standby_controller.store.database import Connection, Database, Record, storable, storable_json
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from shared.errors import CursorInvalid
 from shared.postgres.queries import load_queries
@@ -45,6 +48,7 @@ class EventKind(StrEnum):
     TRANSITION_DONE = "transition_done"
     TRANSITION_FAILED = "transition_failed"
     CONFIG_CHANGED = "config_changed"
+    CONFIG_OVERRULED = "config_overruled"
     TOKEN_CREATED = "token_created"
     TOKEN_DELETED = "token_deleted"
 
@@ -68,6 +72,8 @@ class EventRecord:
     node: str
     seq: int
     event: NewEvent
+    change: int
+    """Its place in the order in which events came to this database."""
 
     @property
     def id(self) -> str:
@@ -85,7 +91,7 @@ class EventFilter:
 
 
 class Events:
-    """Events of this node."""
+    """Events of the pair; those recorded here are this node's."""
 
     def __init__(self, database: Database, node: str) -> None:
         """Record events as one node's."""
@@ -101,7 +107,7 @@ class Events:
             event.severity,
             None if event.subject is None else storable(event.subject),
             storable(event.text),
-            json.dumps(event.data),
+            storable_json(event.data),
         )
         if connection is None:
             await self._database.execute(_QUERIES["add_event"], *values)
@@ -118,25 +124,39 @@ class Events:
         last = records[-1] if len(rows) > limit else None
         return Page(records, None if last is None else encode_cursor(last.event.at, last.node, last.seq))
 
-    async def list_after(self, event_id: str, wanted: EventFilter, limit: int) -> tuple[EventRecord, ...]:
-        """Return what came after an event, oldest first; raises CursorInvalid for an id of another shape."""
+    async def place_of(self, event_id: str) -> int:
+        """Return the place of an event in the order here; of one that is not here, the place before it.
+
+        Raises CursorInvalid for an id of another shape.
+        """
         node, _, seq = event_id.rpartition(".")
         if not node or "\0" in node or not (seq.isascii() and seq.isdigit()) or int(seq) >= 2**63:
             raise CursorInvalid(f"{event_id!r} is not the id of an event")
+        row = await self._database.fetch_row(_QUERIES["find_place"], node, int(seq))
+        return 0 if row is None else int(row["change"])
+
+    async def last_place(self) -> int:
+        """Return the place of the newest event."""
+        row = await self._database.fetch_row(_QUERIES["last_place"])
+        return 0 if row is None else row["change"] or 0
+
+    async def list_after(self, place: int, wanted: EventFilter, limit: int) -> tuple[EventRecord, ...]:
+        """Return what came after a place, in that order."""
         rows = await self._database.fetch(
-            _QUERIES["list_events"], node, int(seq), wanted.kind, wanted.severity, wanted.subject, limit
+            _QUERIES["list_events_after"], place, wanted.kind, wanted.severity, wanted.subject, limit
         )
         return tuple(map(_event, rows))
 
     async def trim(self, now: datetime, keep_days: int) -> int:
         """Forget events older than the limit and return how many."""
-        return await self._database.execute(_QUERIES["trim_events"], self._node, now - timedelta(days=keep_days))
+        return await self._database.execute(_QUERIES["trim_events"], now - timedelta(days=keep_days))
 
 
 def _event(row: Record) -> EventRecord:
     return EventRecord(
         node=row["node"],
         seq=row["seq"],
+        change=row["change"],
         event=NewEvent(
             at=row["at"],
             kind=EventKind(row["kind"]),

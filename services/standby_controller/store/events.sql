@@ -4,15 +4,23 @@
 -- Record an event.
 INSERT INTO control.events (node, at, kind, severity, subject, text, data) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
 
--- name: list_events
--- List events oldest first, after an id, by what is asked for (NULL asks for anything).
+-- name: find_place
+-- Find the number of an event, else that of the last one of its node before it.
+SELECT change FROM control.events WHERE node = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1
+
+-- name: last_place
+-- Read the number of the newest event.
+SELECT max(change) AS change FROM control.events
+
+-- name: list_events_after
+-- List events as they came, after a number, by what is asked for (NULL asks for anything).
 SELECT * FROM control.events e
-WHERE ($1::text IS NULL OR (e.node = $1 AND e.seq > $2::bigint) OR e.node > $1)
-  AND ($3::text IS NULL OR e.kind = $3)
-  AND ($4::text IS NULL OR e.severity = $4)
-  AND ($5::text IS NULL OR e.subject = $5)
-ORDER BY e.node, e.seq
-LIMIT $6
+WHERE e.change > $1
+  AND ($2::text IS NULL OR e.kind = $2)
+  AND ($3::text IS NULL OR e.severity = $3)
+  AND ($4::text IS NULL OR e.subject = $4)
+ORDER BY e.change
+LIMIT $5
 
 -- name: list_events_backwards
 -- List events newest first, after a key, by what is asked for (NULL asks for anything).
@@ -26,4 +34,4 @@ LIMIT $7
 
 -- name: trim_events
 -- Forget old events.
-DELETE FROM control.events WHERE node = $1 AND at < $2
+DELETE FROM control.events WHERE at < $1

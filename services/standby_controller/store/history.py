@@ -33,10 +33,10 @@ _INTERRUPTED: Final = (
 
 
 class History:
-    """Syncs of this node."""
+    """Syncs of the pair; those recorded here are this node's."""
 
     def __init__(self, database: Database, node: str) -> None:
-        """Keep the history of one node; others are only read."""
+        """Record syncs as one node's; others are only read."""
         self._database = database
         self._node = node
 
@@ -144,7 +144,7 @@ class History:
 
     async def trim(self, now: datetime, keep_days: int) -> int:
         """Forget what is older than the limit, except the last success of each component."""
-        return await self._database.execute(_QUERIES["trim_syncs"], self._node, now - timedelta(days=keep_days))
+        return await self._database.execute(_QUERIES["trim_syncs"], now - timedelta(days=keep_days))
 
     async def _with_components(self, syncs: list[SyncRecord], *, with_tables: bool) -> tuple[SyncRecord, ...]:
         if not syncs:

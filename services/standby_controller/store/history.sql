@@ -73,7 +73,7 @@ CROSS JOIN LATERAL (
 -- name: trim_syncs
 -- Forget old syncs, except those that say where each component stands.
 DELETE FROM control.syncs s
-WHERE s.node = $1 AND s.started_at < $2 AND s.result <> 'running'
+WHERE s.started_at < $1 AND s.result <> 'running'
   AND NOT EXISTS (
     SELECT FROM control.sync_components c
     WHERE c.node = s.node AND c.seq = s.seq AND c.result = 'succeeded'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hmac
 import secrets
 from dataclasses import dataclass
@@ -9,9 +11,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.store.database import Database, Record
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
-from shared.errors import CredentialError, CredentialExpired, NameTaken, NotFound, PostgresError
+from shared.errors import CredentialError, CredentialExpired, DatabaseUnreachable, NameTaken, NotFound, PostgresError
 from shared.http.credentials import digest_of
 from shared.postgres.queries import load_queries
 
@@ -19,7 +22,7 @@ _QUERIES: Final = load_queries("services.standby_controller.store", "tokens.sql"
 _PREFIX: Final = "wst"
 _NOBODY: Final = bytes(32)
 _NOTE_USE_EVERY: Final = timedelta(minutes=1)
-_REMEMBER: Final = timedelta(minutes=10)
+_PATIENCE_SECONDS: Final = 1.0
 
 
 class Role(StrEnum):
@@ -45,31 +48,35 @@ class Token:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    made_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A token as the database had it at a time."""
+    """A token and what its secret is compared with."""
 
     token: Token
     secret_sha256: bytes
-    seen_at: datetime
+    is_from_database: bool
 
 
 class Tokens:
-    """All tokens of this node."""
+    """The pair's tokens; those made here are made in the name of this node."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep the way to the database."""
+    def __init__(self, database: Database, known: KnownPair, node: str) -> None:
+        """Keep the way to the database, and what is known while it is away."""
         self._database = database
-        self._remembered: dict[str, _Found] = {}
+        self._known = known
+        self._node = node
 
     async def create(self, name: str, role: Role, now: datetime, expires_at: datetime | None) -> tuple[Token, str]:
         """Make a token and return it with its secret, which nobody can read again; raises NameTaken."""
         token_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-        row = await self._database.fetch_row(
-            _QUERIES["add_token"], token_id, name, role, digest_of(secret), now, expires_at
-        )
+        async with self._database.transaction() as connection:
+            await connection.execute(_QUERIES["lock_tokens"])
+            row = await connection.fetchrow(
+                _QUERIES["add_token"], token_id, name, role, digest_of(secret), now, expires_at, self._node
+            )
         if row is None:
             raise NameTaken(f"a token named {name!r} exists")
         return _token(row), f"{_PREFIX}_{token_id}_{secret}"
@@ -77,50 +84,73 @@ class Tokens:
     async def check(self, credential: str, now: datetime) -> Token:
         """Return the token that this credential is; raises CredentialError, CredentialExpired and PostgresError.
 
-        While the database is away, a token that was good in the last minutes is good, so that the status can be seen.
+        While the database is away, the last-good copy tells what is a token.
         """
         prefix, _, rest = credential.partition("_")
         token_id, _, secret = rest.partition("_")
         is_shaped = prefix == _PREFIX and token_id.isascii() and token_id.isalnum() and bool(secret)
-        found = await self._find(token_id, now) if is_shaped else None
+        found = await self._find(token_id) if is_shaped else None
         known = _NOBODY if found is None else found.secret_sha256
         if not hmac.compare_digest(digest_of(secret), known) or found is None:
             raise CredentialError(
-                "the token is not known", hint="Make one with `warmstandby token create` on the node that is asked."
+                "the token is not known", hint="Make one with `warmstandby token create` on a node of the pair."
             )
         token = found.token
         if token.expires_at is not None and token.expires_at <= now:
             raise CredentialExpired(f"the token {token.name!r} has expired")
-        if found.seen_at == now:
-            self._remembered[token_id] = found
-            if token.last_used_at is None or abs(now - token.last_used_at) >= _NOTE_USE_EVERY:
-                await self._database.execute(_QUERIES["note_use"], token.id, now)
+        if found.is_from_database and (token.last_used_at is None or abs(now - token.last_used_at) >= _NOTE_USE_EVERY):
+            await self._note_use(token.id, now)
         return token
 
-    async def _find(self, token_id: str, now: datetime) -> _Found | None:
+    def is_valid(self, token_id: str, now: datetime) -> bool:
+        """Say from memory whether a token still opens anything; of those not known yet nothing is said against."""
+        token = self._known.find(token_id)
+        return token is None or (token.deleted_at is None and (token.expires_at is None or token.expires_at > now))
+
+    async def _find(self, token_id: str) -> _Found | None:
         try:
-            row = await self._database.fetch_row(_QUERIES["read_token"], token_id)
-        except PostgresError:
-            remembered = self._remembered.get(token_id)
-            if remembered is None or abs(now - remembered.seen_at) > _REMEMBER:
-                raise
-            return remembered
-        if row is None:
-            self._remembered.pop(token_id, None)
+            async with asyncio.timeout(_PATIENCE_SECONDS if self._database.is_answering else 0):
+                row = await self._database.fetch_row(_QUERIES["read_token"], token_id)
+        except TimeoutError:
+            self._database.note_silence()
+            return self._find_known(token_id, DatabaseUnreachable("the control database hangs"))
+        except PostgresError as error:
+            return self._find_known(token_id, error)
+        return None if row is None else _Found(_token(row), bytes(row["secret_sha256"]), is_from_database=True)
+
+    def _find_known(self, token_id: str, error: PostgresError) -> _Found | None:
+        """Return the token of the last-good copy; where that knows none at all, nobody can tell."""
+        if not self._known.has_tokens:
+            raise error
+        known = self._known.find(token_id)
+        if known is None or known.deleted_at is not None:
             return None
-        return _Found(_token(row), bytes(row["secret_sha256"]), now)
+        token = Token(
+            id=known.id,
+            name=known.name,
+            role=Role(known.role),
+            created_at=known.created_at,
+            expires_at=known.expires_at,
+            last_used_at=None,
+            made_on=known.made_on,
+        )
+        return _Found(token, bytes.fromhex(known.secret_sha256), is_from_database=False)
+
+    async def _note_use(self, token_id: str, now: datetime) -> None:
+        with contextlib.suppress(PostgresError, TimeoutError):  # not worth refusing anybody
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._database.execute(_QUERIES["note_use"], token_id, now)
 
     async def list_tokens(self, limit: int, cursor: str | None) -> Page[Token]:
         """Return a page of tokens by name."""
-        after = None if cursor is None else decode_cursor(cursor, str)[0]
-        rows = await self._database.fetch(_QUERIES["list_tokens"], after, limit + 1)
+        after = (None, None) if cursor is None else decode_cursor(cursor, str, str)
+        rows = await self._database.fetch(_QUERIES["list_tokens"], *after, limit + 1)
         tokens = tuple(map(_token, rows[:limit]))
-        return Page(tokens, encode_cursor(tokens[-1].name) if len(rows) > limit else None)
+        return Page(tokens, encode_cursor(tokens[-1].name, tokens[-1].id) if len(rows) > limit else None)
 
-    async def delete(self, token_id: str) -> Token:
-        """Forget a token, which ends its use at once, and return it; raises NotFound."""
-        row = await self._database.fetch_row(_QUERIES["delete_token"], token_id) if "\0" not in token_id else None
-        self._remembered.pop(token_id, None)
+    async def delete(self, token_id: str, now: datetime) -> Token:
+        """End the use of a token at once and return it; raises NotFound."""
+        row = await self._database.fetch_row(_QUERIES["delete_token"], token_id, now) if "\0" not in token_id else None
         if row is None:
             raise NotFound(f"there is no token {token_id!r}")
         return _token(row)
@@ -134,4 +164,5 @@ def _token(row: Record) -> Token:
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         last_used_at=row["last_used_at"],
+        made_on=row["made_on"],
     )

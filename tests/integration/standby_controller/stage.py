@@ -17,6 +17,7 @@ from services.standby_controller.api import new_app
 from services.standby_controller.api.parts import Parts, give_parts
 from services.standby_controller.assembly import assemble
 from services.standby_controller.facts import Reach
+from services.standby_controller.known_pair import EMPTY
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
@@ -24,6 +25,7 @@ from services.standby_controller.source import Source
 from services.standby_controller.store.tokens import Role
 from shared.clock import SystemClock
 from shared.errors import PeerUnreachable, WarmstandbyError
+from shared.lifecycle import Sibling
 from shared.node.client import Heard
 from shared.node.controller_model import ControllerView
 from shared.node.model import (
@@ -34,12 +36,14 @@ from shared.node.model import (
     Eligible,
     Envelope,
     Heartbeat,
+    JournalEntry,
     NodeView,
     State,
     Term,
     UnkeptTable,
     Versions,
 )
+from shared.node.pair import HistoryPage, PairBook
 from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
 from shared.settings import (
@@ -123,6 +127,7 @@ class ScriptedController:
     node_id: str
     error: WarmstandbyError | None = field(default_factory=lambda: PeerUnreachable("connection refused"))
     told: ControllerView | None = None
+    book: PairBook = EMPTY
 
     async def check_live(self) -> None:
         """Answer as scripted, at once."""
@@ -135,6 +140,30 @@ class ScriptedController:
         await self.check_live()
         return self.told or ControllerView(
             pair_id="pair", node_id=self.node_id, boot_id="boot", state=State.ACTIVE, reasons=()
+        )
+
+    async def pair_book(self) -> PairBook:
+        """Answer what it was told last, at once."""
+        await self.check_live()
+        return self.book
+
+    async def offer_pair_book(self, book: PairBook) -> PairBook:
+        """Take all."""
+        await self.check_live()
+        self.book = book
+        return book
+
+    async def history(self, generation: str, after: int) -> HistoryPage:
+        """Have none."""
+        await self.check_live()
+        return HistoryPage(
+            pair_id="pair",
+            node_id=self.node_id,
+            boot_id="boot",
+            generation="g",
+            items=(),
+            reached=after,
+            has_more=False,
         )
 
 
@@ -183,6 +212,18 @@ class ScriptedCopy:
 
 
 @dataclass
+class ScriptedJournal:
+    """The journal of the own agent, which has written what a test wants."""
+
+    entries: list[JournalEntry] = field(default_factory=list)
+
+    async def journal(self, after: int) -> tuple[JournalEntry, ...]:
+        """Answer at most three entries, so that there are pages."""
+        await asyncio.sleep(0)
+        return tuple(entry for entry in self.entries if entry.seq > after)[:3]
+
+
+@dataclass
 class Stage:
     """The controller of node b (secondary), which follows node a."""
 
@@ -191,6 +232,7 @@ class Stage:
     peer: ScriptedAgent
     peer_controller: ScriptedController
     copy: ScriptedCopy
+    journal: ScriptedJournal
     http: httpx.AsyncClient
     secrets: dict[Role, str]
 
@@ -262,14 +304,18 @@ def silent_agents(*peers: str) -> Agents:
 
 @asynccontextmanager
 async def open_stage(
-    dsn: str, folder: Path, *, is_scheduled: bool = False, peer_error: WarmstandbyError | None = None
+    dsn: str,
+    folder: Path,
+    *,
+    is_scheduled: bool = False,
+    peer_error: WarmstandbyError | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the controller with all its loops for the time of a block."""
     term = Term(epoch=1, owner="a")
     own = ScriptedAgent("b", Mode.SECONDARY, State.STANDBY, term)
     peer = ScriptedAgent("a", Mode.PRIMARY, State.ACTIVE, term, peer_error)
     controller_of_peer = ScriptedController("a")
-    copy = ScriptedCopy()
+    copy, journal = ScriptedCopy(), ScriptedJournal()
     copy.hold.set()
     async with assemble(
         settings_of(dsn, folder),
@@ -281,6 +327,7 @@ async def open_stage(
         speaker=lambda: Speaker("pair", "b", "boot", 1),
         records={"a": peer, "b": own},
         agents=silent_agents("a"),
+        journal=journal,
     ) as controller:
         parts, app = controller.parts, new_app(docs=True)
         give_parts(app, parts)
@@ -294,11 +341,11 @@ async def open_stage(
         ):
             loops = [
                 group.create_task(loop.run(), name=loop.name)
-                for loop in controller.loops
+                for loop in (*controller.loops, Sibling("event feed", parts.feed.run))
                 if is_scheduled or loop.name != "schedule"
             ]
             await _settle(parts)
-            yield Stage(parts, own, peer, controller_of_peer, copy, http, secrets)
+            yield Stage(parts, own, peer, controller_of_peer, copy, journal, http, secrets)
             for loop in reversed(loops):
                 loop.cancel()
                 await asyncio.wait([loop])

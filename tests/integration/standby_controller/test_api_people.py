@@ -19,6 +19,8 @@ ROUTES = [
     ("POST", "/v1/syncs/b.1/cancel", Role.OPERATOR),
     ("GET", "/v1/heartbeats", Role.VIEWER),
     ("GET", "/v1/events", Role.VIEWER),
+    ("GET", "/v1/transitions", Role.VIEWER),
+    ("GET", "/v1/transitions/t", Role.VIEWER),
     ("GET", "/v1/config", Role.VIEWER),
     ("PUT", "/v1/config", Role.ADMIN),
     ("PATCH", "/v1/config", Role.ADMIN),
@@ -66,6 +68,7 @@ async def test_every_route_is_in_the_table_above(newest_dsn: str, tmp_path: Path
             for method in operations:
                 if path.startswith("/v1/"):
                     shown = path.replace("{sync_id}", "b.1").replace("{token_id}", "x")
+                    shown = shown.replace("{transition_id}", "t")
                     assert (method.upper(), shown) in known
                     assert operations[method]["security"] == [{"token": []}]
 
@@ -85,14 +88,14 @@ async def test_the_configuration_names_the_version_it_is_changed_from(newest_dsn
         patch = {"sync": {"interval_seconds": 7200}}
         assert await change("PATCH", patch, None) == (428, "precondition_required", None)
         assert await change("PATCH", patch, '"9.9"') == (412, "precondition_failed", None)
-        assert await change("PATCH", patch, etag) == (200, None, '"1.2"')
+        assert await change("PATCH", patch, etag) == (200, None, '"1.2.b"')
         assert await change("PATCH", patch, etag) == (412, "precondition_failed", None)
-        assert await change("PATCH", {"sync": {"interval_seconds": 60}}, '"1.2"') == (422, "config_refused", None)
-        assert await change("PATCH", {"sync": {"intervall": 60}}, '"1.2"') == (422, "request_invalid", None)
-        assert await change("PUT", document, '"0.1", "1.2"') == (200, None, '"1.3"')
+        assert await change("PATCH", {"sync": {"interval_seconds": 60}}, '"1.2.b"') == (422, "config_refused", None)
+        assert await change("PATCH", {"sync": {"intervall": 60}}, '"1.2.b"') == (422, "request_invalid", None)
+        assert await change("PUT", document, '"0.1", "1.2.b"') == (200, None, '"1.3.b"')
         short = {"sync": {"interval_seconds": 5, "accept_short_interval": True}}
-        assert await change("PATCH", short, '"1.3"') == (200, None, '"1.4"')
-        assert await change("PATCH", {"sync": None}, '"1.4"') == (200, None, '"1.5"')
+        assert await change("PATCH", short, '"1.3.b"') == (200, None, '"1.4.b"')
+        assert await change("PATCH", {"sync": None}, '"1.4.b"') == (200, None, '"1.5.b"')
         now = await stage.get("/v1/config")
         assert (now["document"], now["changed_by"], now["epoch"]) == (document, "admin", 1)
 

@@ -22,7 +22,13 @@ from shared.node.model import State
 from shared.node.probes import Probe, RoleFacts
 from shared.node.protocol import Speaker
 from shared.settings import Mode, Settings
-from tests.integration.standby_controller.stage import ScriptedAgent, ScriptedController, ScriptedCopy, silent_agents
+from tests.integration.standby_controller.stage import (
+    ScriptedAgent,
+    ScriptedController,
+    ScriptedCopy,
+    ScriptedJournal,
+    silent_agents,
+)
 from tests.node_file import node_settings
 
 TEXT: Final = "MOBILEIRON-STATUS: OK"
@@ -100,6 +106,7 @@ async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastA
         speaker=lambda: Speaker("lab", "one", "boot", None),
         records={"one": own, "two": peer},
         agents=silent_agents("two"),
+        journal=ScriptedJournal(),
     ) as controller:
         await controller.parts.monitor.look("one")
         app = new_app(docs=False)
