@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document
+from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document, usable_document
 from shared.errors import ConfigRefused
 
 
@@ -90,3 +90,17 @@ def test_a_good_value_survives_writing_and_reading(value: Any) -> None:
 def test_the_default_interval_is_an_hour() -> None:
     """The users asked for it."""
     assert PairDocument().sync.interval_seconds == 3600
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        ({"sync": {"interval_seconds": 7200, "novel": 1}, "novel": {}}, {"sync": {"interval_seconds": 7200}}),
+        ({"sync": {"interval_seconds": "soon", "enabled": False}}, {"sync": {"enabled": False}}),
+        ({"sync": 1}, {}),
+        ([], {}),
+    ],
+)
+def test_what_another_release_stored_is_used_as_far_as_it_is_understood(stored: Any, expected: Any) -> None:
+    """The rest has its defaults; a service that runs is not stopped by it."""
+    assert usable_document(stored) == parse_document(expected)
