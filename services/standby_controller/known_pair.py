@@ -115,6 +115,12 @@ class KnownPair:
         await self.keep()
         return merged
 
+    async def take_token(self, token: PairToken) -> None:
+        """Take a token that the database holds."""
+        if token.id not in self._tokens:
+            tokens = tuple(sorted((*self._book.tokens, token), key=lambda one: one.id))
+            await self.take(self._book.model_copy(update={"tokens": tokens}))
+
     async def note_recorded(self, peer: str, book: PairBook) -> None:
         """Take what a peer says that it holds."""
         recorded = Recorded(digest=_digest(book), settings=book.settings)

@@ -51,6 +51,7 @@ class PairExchange:
         self._wakes = {peer: asyncio.Event() for peer in self._links}
         self._locks = {peer: asyncio.Lock() for peer in self._links}
         self._silent: set[str] = set()
+        self._told = known.book
 
     def siblings(self) -> list[Sibling]:
         """Return the loops: one for the own database, one for each peer."""
@@ -74,7 +75,8 @@ class PairExchange:
 
     async def look(self) -> None:
         """Read the own database, and write to it what memory and file hold and it lacks; raises PostgresError."""
-        before = self._known.book
+        if not self._database.is_prepared:
+            return  # its keeper says why
         try:
             async with asyncio.timeout(_HANGS_AFTER_SECONDS):
                 held = await self._config.read_book(self._clock.now())
@@ -84,7 +86,8 @@ class PairExchange:
         except TimeoutError as error:
             self._database.note_silence()
             raise DatabaseUnreachable("the control database hangs") from error
-        if merged != before:
+        if merged != self._told:
+            self._told = merged
             for wake in self._wakes.values():
                 wake.set()
 

@@ -77,7 +77,7 @@ async def list_events(
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
     last_event_id: Annotated[
-        str | None, Header(pattern=_ID, description="Follow from here: what a browser sends when it comes back.")
+        str | None, Header(max_length=100, description="Follow from here: what a browser sends when it comes back.")
     ] = None,
 ) -> Any:
     """Read what happened on either node; poll with `after` set to the last id, or follow, to miss nothing.

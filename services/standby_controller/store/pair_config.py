@@ -14,6 +14,7 @@ from services.standby_controller.policy.pair_merge import FIRST, is_overruled, m
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Connection, Database, Record
 from services.standby_controller.store.events import EventKind, Events, NewEvent
+from services.standby_controller.store.tokens import pair_token_of
 from shared.errors import PreconditionFailed
 from shared.node.pair import ConfigVersion, PairBook, PairSettings, PairToken
 from shared.postgres.queries import load_queries
@@ -157,7 +158,7 @@ class PairConfig:
 
 def _book(settings: PairSettings, tokens: Sequence[Record]) -> PairBook:
     settings = EMPTY.settings if settings.version == FIRST else settings
-    return PairBook(settings=settings, tokens=tuple(map(_token, tokens)))
+    return PairBook(settings=settings, tokens=tuple(map(pair_token_of, tokens)))
 
 
 def _settings(row: Record) -> PairSettings:
@@ -167,19 +168,6 @@ def _settings(row: Record) -> PairSettings:
         changed_at=row["changed_at"],
         changed_by=row["changed_by"],
         lineage=tuple(ConfigVersion.model_validate(one) for one in json.loads(row["lineage"])),
-    )
-
-
-def _token(row: Record) -> PairToken:
-    return PairToken(
-        id=row["id"],
-        name=row["name"],
-        role=row["role"],
-        secret_sha256=bytes(row["secret_sha256"]).hex(),
-        created_at=row["created_at"],
-        expires_at=row["expires_at"],
-        made_on=row["made_on"],
-        deleted_at=row["deleted_at"],
     )
 
 

@@ -16,6 +16,7 @@ from services.standby_controller.store.database import Database, Record
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from shared.errors import CredentialError, CredentialExpired, DatabaseUnreachable, NameTaken, NotFound, PostgresError
 from shared.http.credentials import digest_of
+from shared.node.pair import PairToken
 from shared.postgres.queries import load_queries
 
 _QUERIES: Final = load_queries("services.standby_controller.store", "tokens.sql")
@@ -116,7 +117,12 @@ class Tokens:
             return self._find_known(token_id, DatabaseUnreachable("the control database hangs"))
         except PostgresError as error:
             return self._find_known(token_id, error)
-        return None if row is None else _Found(_token(row), bytes(row["secret_sha256"]), is_from_database=True)
+        if row is None:
+            return None
+        await self._known.take_token(
+            pair_token_of(row)
+        )  # it opens the API also when the database is away a moment later
+        return _Found(_token(row), bytes(row["secret_sha256"]), is_from_database=True)
 
     def _find_known(self, token_id: str, error: PostgresError) -> _Found | None:
         """Return the token of the last-good copy; where that knows none at all, nobody can tell."""
@@ -154,6 +160,20 @@ class Tokens:
         if row is None:
             raise NotFound(f"there is no token {token_id!r}")
         return _token(row)
+
+
+def pair_token_of(row: Record) -> PairToken:
+    """Return a row of control.tokens as the nodes tell each other of it."""
+    return PairToken(
+        id=row["id"],
+        name=row["name"],
+        role=row["role"],
+        secret_sha256=bytes(row["secret_sha256"]).hex(),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        made_on=row["made_on"],
+        deleted_at=row["deleted_at"],
+    )
 
 
 def _token(row: Record) -> Token:

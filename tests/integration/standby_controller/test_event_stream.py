@@ -119,7 +119,7 @@ async def test_a_stream_begins_now_or_after_an_event(newest_dsn: str, tmp_path: 
     """And an id of another shape is refused."""
     async with open_stage(newest_dsn, tmp_path) as stage:
         answer = await stage.http.get("/v1/events", headers={**stage.auth(), **STREAM, "Last-Event-ID": "x"})
-        assert (answer.status_code, answer.json()["code"]) == (422, "request_invalid")
+        assert (answer.status_code, answer.json()["code"]) == (422, "list_cursor_invalid")
         first = NewEvent(datetime.now(UTC), EventKind.PEER_BACK, Severity.INFO, "x", "first")
         await stage.parts.events.add(first)
         (record,) = (await stage.get("/v1/events?kind=peer_back"))["items"]
