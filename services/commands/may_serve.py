@@ -1,4 +1,4 @@
-"""`warmstandby may-serve`: says by its exit code whether this node serves, for units and jobs that must not run else."""
+"""`warmstandby may-serve`: says by its exit code whether this node serves, for units and jobs."""
 
 from __future__ import annotations
 

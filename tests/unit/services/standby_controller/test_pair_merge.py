@@ -130,32 +130,28 @@ def test_a_deleted_token_stays_deleted() -> None:
 async def test_settings_that_widen_the_right_to_promote_wait_for_the_active_node() -> None:
     """A standby uses the narrower value until the active node has recorded the wider; a narrower one counts at once."""
     known = KnownPair("b", ("a",))
-    narrow = succeed(
-        EMPTY.settings, {"monitor": {"misses_until_lost": 5}}, epoch=1, node_id="b", changed_by="ann", now=NOON
-    )
+    narrow = succeed(EMPTY.settings, {"failover": {"failures": 5}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
     await known.take(PairBook(settings=narrow))
-    assert known.effective("a").monitor.misses_until_lost == 5
+    assert known.effective("a").failover.failures == 5
     assert (known.not_yet_on, known.not_in_effect("a")) == (("a",), ())
     await known.note_recorded("a", PairBook(settings=narrow))
     assert known.not_yet_on == ()
-    wide = succeed(narrow, {"monitor": {"misses_until_lost": 2}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
+    wide = succeed(narrow, {"failover": {"failures": 2}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
     await known.take(PairBook(settings=wide))
-    assert known.effective("a").monitor.misses_until_lost == 5
-    assert known.not_in_effect("a") == ("monitor.misses_until_lost",)
-    assert known.effective("b").monitor.misses_until_lost == 2  # this node is active itself
+    assert known.effective("a").failover.failures == 5
+    assert known.not_in_effect("a") == ("failover.failures",)
+    assert known.effective("b").failover.failures == 2  # this node is active itself
     await known.note_recorded("a", PairBook(settings=wide))
-    assert known.effective("a").monitor.misses_until_lost == 2
+    assert known.effective("a").failover.failures == 2
 
 
 async def test_an_active_node_that_recorded_nothing_goes_by_the_defaults() -> None:
     """So a standby that was changed before they met may not use a wider right than those."""
     known = KnownPair("b", ("a",))
-    wide = succeed(
-        EMPTY.settings, {"monitor": {"misses_until_lost": 1}}, epoch=0, node_id="b", changed_by="x", now=NOON
-    )
+    wide = succeed(EMPTY.settings, {"failover": {"failures": 1}}, epoch=0, node_id="b", changed_by="x", now=NOON)
     await known.take(PairBook(settings=wide))
-    assert known.effective("a").monitor.misses_until_lost == 3
-    assert known.effective(None).monitor.misses_until_lost == 1
+    assert known.effective("a").failover.failures == 3
+    assert known.effective(None).failover.failures == 1
 
 
 def test_the_defaults_are_the_same_whoever_wrote_them_when() -> None:
