@@ -1,4 +1,4 @@
-"""`warmstandby may-serve`: says by its exit code whether this node serves, for units and jobs."""
+"""`warmstandby may-serve`: says by its exit code whether this node serves, for units and jobs that run nowhere else."""
 
 from __future__ import annotations
 

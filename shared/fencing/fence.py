@@ -89,7 +89,8 @@ class Fence:
         With strength `hba` the name closes it. What it has now is what `open` gives back.
         """
         async with self._session() as session:
-            if (await self._judge(session)).strength is FenceStrength.HBA:
+            judged = await self._judge(session)
+            if judged.strength is FenceStrength.HBA and judged.names >= set(self._databases):
                 return
             problems = await self._limit(session, [database])
         if problems:
@@ -277,13 +278,13 @@ class Fence:
         if judged.strength is FenceStrength.HBA and not missing:
             return None
         found = await limits.list_open(session, self._databases, self._let_in)
-        if not found:
-            self.strength = FenceStrength.LIMIT
-            return None
-        if judged.strength is FenceStrength.HBA:
+        if judged.strength is FenceStrength.LIMIT:
+            first = next(iter(found), None)
+            return None if first is None else f"database {first} {found[first]}"
+        if found or not await limits.are_here(session, missing):  # whoever makes one that is not listed finds it open
             return f"pg_hba.conf lets applications into {', '.join(missing)}"
-        first = next(iter(found))
-        return f"database {first} {found[first]}"
+        self.strength = FenceStrength.LIMIT
+        return None
 
     async def _limit(self, session: Session, databases: Sequence[str]) -> list[str]:
         problems = []

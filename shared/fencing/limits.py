@@ -54,6 +54,11 @@ async def list_open(session: Session, databases: Sequence[str], let_in: Sequence
     return {row["database"]: row["reason"] for row in rows}
 
 
+async def are_here(session: Session, databases: Sequence[str]) -> bool:
+    """Say whether all these databases exist."""
+    return bool(await session.fetchval(_QUERIES["count_databases"], list(databases)) == len(databases))
+
+
 async def list_recorded(session: Session, databases: Sequence[str]) -> list[str]:
     """Return the databases of which something was taken and not given back."""
     return [row["database"] for row in await session.fetch(_QUERIES["list_recorded"], list(databases))]

@@ -159,3 +159,7 @@ SELECT rolname::text AS name FROM pg_roles WHERE rolsuper AND rolcanlogin AND ro
 -- name: list_recorded
 -- Return the databases that are on record as closed.
 SELECT c.database FROM fence.closed AS c JOIN pg_database AS d ON d.oid = c.database_oid WHERE d.datname = ANY ($1::text[]);
+
+-- name: count_databases
+-- Return how many of these databases exist.
+SELECT count(*) FROM pg_database WHERE datname = ANY ($1::text[]);

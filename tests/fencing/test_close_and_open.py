@@ -113,6 +113,7 @@ async def test_a_database_that_is_not_there(stage: Stage, strength: str) -> None
     """It is closed, and with the list of pg_hba.conf stays so when somebody makes it."""
     stage.database.drop()
     fence = stage.fence()
+    assert await fence.is_closed() is (strength == "limit")
     await fence.close()
     assert await fence.is_closed()
     await fence.end(5)
