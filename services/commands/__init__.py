@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMANDS: Final = ("token", "status", "sync", "explain", "uninstall")
+COMMANDS: Final = ("token", "status", "sync", "explain", "may_serve", "close", "uninstall")
 """Modules of this package; each has `add_command(commands)`."""
