@@ -50,7 +50,7 @@ class Doors:
         self._interval_seconds = settings.controller.heartbeat_seconds
         self._timeout_seconds = settings.controller.heartbeat_timeout_seconds
         self._clock = clock
-        self._references = (clock.monotonic(), Door.NOT_ASKED)
+        self._references = (clock.monotonic(), Door.SILENT)
 
     def sibling(self) -> Sibling:
         """Return the loop that looks at the reference targets while all is well."""
