@@ -52,8 +52,7 @@ def describe_transition(transition: Json) -> Iterator[str]:
     tries = f", {transition['attempts']} tries" if transition["attempts"] > 1 else ""
     yield f"{transition['kind']} of {transition['node']} {transition['result']}{term} ({transition['id']})"
     yield _line("when", f"{transition['started_at']}{took}{tries}")
-    by = "a person" if transition["is_by_hand"] else f"node {transition['node']} by itself"
-    yield _line("decided by", by)
+    yield _line("decided by", transition["asked_by"])
     yield _line("why", transition["why"] or "the journal does not say")
     decided = _evidence(transition, "decision")
     for node, data in decided.items():

@@ -60,14 +60,17 @@ class TransitionAnswer(Answer):
     """One change of roles."""
 
     id: str
-    kind: str = Field(description="failover, switchover, failback, force, fence, handover, unfence, return or boot.")
+    kind: str = Field(
+        description="failover, switchover, failback, force, fence, handover, in_doubt, unfence or return."
+    )
     node: str = Field(description="The node that was promoted, or else the one that changed.")
     result: TransitionResult
     started_at: Instant
     ended_at: Instant | None
     duration_seconds: float | None
     is_by_hand: bool = Field(description="A person asked for it; otherwise the node's controller did.")
-    why: str = Field(description="Who or what asked, and why.")
+    asked_by: str = Field(description="Whose word it was, as far as it is known.")
+    why: str
     term_epoch: int | None
     attempts: int = Field(description="How often the act that was repeated most was begun.")
     estimated_loss_seconds: float | None = Field(description="Age of the copy when it was decided.")
@@ -90,6 +93,7 @@ class TransitionAnswer(Answer):
             ended_at=ended_at,
             duration_seconds=took,
             is_by_hand=transition.is_by_hand,
+            asked_by=transition.asked_by,
             why=transition.why,
             term_epoch=transition.term_epoch,
             attempts=transition.attempts,

@@ -18,10 +18,10 @@ from shared.http.problem import problem_responses
 
 router: Final = APIRouter(prefix="/v1/transitions", tags=["people"])
 
-Kind = Literal["failover", "switchover", "failback", "force", "fence", "handover", "unfence", "return", "boot"]
+Kind = Literal["failover", "switchover", "failback", "force", "fence", "handover", "unfence", "return", "in_doubt"]
 _COLUMNS: Final = (
-    "id", "kind", "node", "result", "started_at", "ended_at", "duration_seconds", "is_by_hand", "why", "term_epoch",
-    "attempts", "estimated_loss_seconds", "lost_rows",
+    "id", "kind", "node", "result", "started_at", "ended_at", "duration_seconds", "is_by_hand", "asked_by", "why",
+    "term_epoch", "attempts", "estimated_loss_seconds", "lost_rows",
 )  # fmt: skip
 
 

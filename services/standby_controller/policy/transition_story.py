@@ -13,13 +13,14 @@ from typing import Any, Final
 
 from shared.node.model import JournalEntry
 
-PROMOTIONS: Final = ("failover", "switchover", "force")
+PROMOTIONS: Final = ("failover", "takeover", "switchover", "force")
 FAILBACK: Final = "failback"
 HOOK: Final = "hook"
 FENCE_ENDS: Final = "prove"
 _LAST_ACTS: Final = {**dict.fromkeys(PROMOTIONS, "serve"), "fence": FENCE_ENDS}
 GIVEN_UP: Final = ("abandoned", "close_failed", "handover_abandoned")
-_IN_ONE_LINE: Final = ("unfence", "return", "boot")
+_FOR_PEOPLE: Final = {"takeover": "failover"}  # of a node that answers: it is ordered to stop first
+_IN_ONE_LINE: Final = ("unfence", "return")
 
 
 class TransitionResult(StrEnum):
@@ -82,6 +83,8 @@ class Transition:
     started_at: datetime
     ended_at: datetime | None
     is_by_hand: bool
+    asked_by: str
+    """Whose word it was, as far as it is known: an administrator's token, the controller, or the node itself."""
     why: str
     term_epoch: int | None
     attempts: int
@@ -112,20 +115,22 @@ def tell_transition(
     first = leading[0]
     kind = first.entry.kind
     result, ended_at = _result(kind, leading, is_superseded=first.node in superseded)
-    phases = _phases(ordered)
+    phases, is_by_hand = _phases(ordered), _is_by_hand(leading)
+    known = tuple(sorted(evidence, key=lambda one: (one.at, one.node, one.topic)))
     return Transition(
         id=first.entry.transition_id,
-        kind=FAILBACK if kind == "switchover" and first.node == primary else kind,
+        kind=FAILBACK if kind == "switchover" and first.node == primary else _FOR_PEOPLE.get(kind, kind),
         node=first.node,
         result=result,
         started_at=ordered[0].entry.at,
         ended_at=ended_at,
-        is_by_hand=_is_by_hand(leading),
+        is_by_hand=is_by_hand,
+        asked_by=_asked_by(first.node, is_by_hand, known),
         why=_why(leading),
         term_epoch=_epoch(leading),
         attempts=max((phase.times for phase in phases if phase.node == first.node), default=1),
         phases=phases,
-        evidence=tuple(sorted(evidence, key=lambda one: (one.at, one.node, one.topic))),
+        evidence=known,
     )
 
 
@@ -165,6 +170,12 @@ def _phases(lines: Sequence[JournalLine]) -> tuple[Phase, ...]:
 def _is_by_hand(lines: Sequence[JournalLine]) -> bool:
     said = [_first(line.entry.data, "is_by_hand", "by_hand") for line in lines]
     return any(value in (True, "true") for value in said)
+
+
+def _asked_by(node: str, is_by_hand: bool, evidence: Sequence[Evidence]) -> str:
+    told = [one.data.get("requested_by") for one in evidence if one.topic is Topic.DECISION]
+    name = next((str(name) for name in told if name), "a person" if is_by_hand else "")
+    return f"{name} on {node}" if name else f"node {node} by itself"
 
 
 def _why(lines: Sequence[JournalLine]) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from services.standby_controller.recorder import Recorder
+from services.standby_controller.policy.transition_story import Topic
+from services.standby_controller.recorder import NewEvidence, Recorder
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.records import Failure
@@ -46,6 +47,10 @@ class Change:
     ended_at: datetime | None = None
     failure: Failure | None = None
     write_gap_seconds: float | None = None
+    is_asked: bool = False
+    """The own agent has taken it up: its journal tells from there."""
+    decision: dict[str, Any] | None = None
+    """What it was decided from, for the history."""
     _phase_at: float = 0.0
 
     def enter(self, phase: str, now_monotonic: float) -> None:
@@ -82,8 +87,16 @@ class RoleChanges:
         """Return the change that began last."""
         return next(reversed(self._changes.values()), None)
 
-    def begin(self, kind: ChangeKind, requested_by: str, why: str, work: Callable[[Change], Awaitable[None]]) -> Change:
-        """Begin a change and return it; raises TransitionRunning."""
+    def begin(
+        self,
+        kind: ChangeKind,
+        requested_by: str,
+        why: str,
+        work: Callable[[Change], Awaitable[None]],
+        *,
+        decision: dict[str, Any] | None = None,
+    ) -> Change:
+        """Begin a change and return it, noting what it was decided from; raises TransitionRunning."""
         if self.running is not None:
             raise TransitionRunning(f"{self.running.kind} {self.running.id} is on its way")
         assert self._group is not None, "the loop runs before anybody asks"
@@ -94,10 +107,12 @@ class RoleChanges:
             why=why,
             started_at=self._clock.now(),
             started_monotonic=self._clock.monotonic(),
+            decision=decision,
         )
         self.running = self._changes[change.id] = change
         for old in list(self._changes)[: -self._KEPT]:
             del self._changes[old]
+        self._note(change)
         self._group.create_task(self._see_through(change, work), name=f"{kind} {change.id}")
         return change
 
@@ -111,6 +126,9 @@ class RoleChanges:
             change.enter("failed" if change.failure else "done", self._clock.monotonic())
             change.ended_at = self._clock.now()
             self.running = None
+        self._note(change)
+        if change.is_asked:
+            return  # the agent's journal tells of it
         severity = Severity.CRITICAL if change.failure else Severity.WARNING
         kind = EventKind.TRANSITION_FAILED if change.failure else EventKind.TRANSITION_DONE
         text = f"{change.kind} by {change.requested_by} " + (
@@ -118,3 +136,16 @@ class RoleChanges:
         )
         data = {"id": change.id, "phases": dict(change.phases), "why": change.why}
         self._recorder.add_event(NewEvent(self._clock.now(), kind, severity, change.id, text, data))
+
+    def _note(self, change: Change) -> None:
+        """Have the history keep what the change was decided from, and how it went as seen from here."""
+        if change.decision is None:
+            return
+        told = {
+            **change.decision,
+            "requested_by": change.requested_by,
+            "why": change.why,
+            "phases": dict(change.phases),
+            "write_gap_seconds": change.write_gap_seconds,
+        }
+        self._recorder.add_evidence(NewEvidence(change.id, Topic.DECISION, self._clock.now(), told))

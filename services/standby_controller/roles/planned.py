@@ -8,6 +8,7 @@ from services.standby_controller.monitor import Monitor
 from services.standby_controller.policy.gate import refusals_by_hand
 from services.standby_controller.roles.agents import OwnAgent
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
+from services.standby_controller.roles.decision import describe_decision
 from services.standby_controller.roles.switchover import Switchover
 from services.standby_controller.roles.takeover import Judge, Peers
 from services.standby_controller.source import check_standby, find_source
@@ -43,7 +44,8 @@ class PlannedSwaps:
         """Begin a switchover; raises NotStandby, NotActive, PeerUnreachable, GateRefused, TransitionRunning."""
         check_standby(self._monitor.own)
         source = find_source(self._monitor.nodes)
-        refusals = refusals_by_hand(self._judge.judge().checks)
+        judgement = self._judge.judge()
+        refusals = refusals_by_hand(judgement.checks)
         if refusals:
             raise GateRefused(refusals)
         swap = Switchover(
@@ -53,4 +55,10 @@ class PlannedSwaps:
             clock=self._clock,
             max_write_gap_seconds=self._max_write_gap_seconds(),
         )
-        return self._changes.begin(ChangeKind.SWITCHOVER, requested_by, reason, lambda change: swap.run(change, source))
+        return self._changes.begin(
+            ChangeKind.SWITCHOVER,
+            requested_by,
+            reason,
+            lambda change: swap.run(change, source),
+            decision=describe_decision(judgement.diagnosis, judgement.checks, None, self._clock.monotonic()),
+        )

@@ -79,6 +79,7 @@ class Switchover:
             why=change.why,
         )
         await self.own.promote(asked)
+        change.is_asked = True
         ready = await wait_until(
             self.own,
             lambda seen: not _holds(seen, change.id) or _step(seen) is Act.AWAIT_HANDOVER,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Collection
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from services.standby_controller.policy.detector import Diagnosis, FailureKind, Way
 from services.standby_controller.policy.gate import (
@@ -20,6 +20,7 @@ from services.standby_controller.policy.gate import (
 )
 from services.standby_controller.roles.agents import OwnAgent, PeerAgent, wait_until
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
+from services.standby_controller.roles.decision import describe_decision
 from shared.clock import Clock
 from shared.errors import GateRefused, PeerError, PeerServes, TransitionFailed, WarmstandbyError
 from shared.log import fields_of
@@ -56,6 +57,10 @@ class Judgement(Protocol):
     @property
     def expected_epoch(self) -> int | None:
         """Epoch of the term that this node accepts."""
+
+    @property
+    def data_age_seconds(self) -> float | None:
+        """Age of the oldest copy that counts."""
 
 
 class Judge(Protocol):
@@ -100,7 +105,11 @@ class Takeover:
         kind = judgement.diagnosis.kind
         why = f"node {judgement.peer_id} is {kind}: {judgement.diagnosis.count} looks in a row agree"
         self._changes.begin(
-            ChangeKind.FAILOVER, "the controller", why, lambda change: self._by_itself(change, judgement)
+            ChangeKind.FAILOVER,
+            "the controller",
+            why,
+            lambda change: self._by_itself(change, judgement),
+            decision=self._describe(judgement),
         )
 
     def by_hand(self, requested_by: str, reason: str, overrides: Collection[Override], *, is_peer_off: bool) -> Change:
@@ -128,7 +137,12 @@ class Takeover:
             lambda change: self._run(
                 change, judgement, is_ordered=answers, is_by_hand=True, may_leave_fence=may_leave_fence
             ),
+            decision=self._describe(judgement),
         )
+
+    def _describe(self, judgement: Judgement) -> dict[str, Any]:
+        now = self._clock.monotonic()
+        return describe_decision(judgement.diagnosis, judgement.checks, judgement.data_age_seconds, now)
 
     async def _by_itself(self, change: Change, judgement: Judgement) -> None:
         """Take over, and wait longer after each attempt that was abandoned; the third disarms."""
@@ -166,6 +180,7 @@ class Takeover:
             why=change.why,
         )
         await self._own.promote(asked)
+        change.is_asked = True
         if is_ordered and judgement.peer_id is not None:
             await self._close_first(change, judgement.peer_id)
         ended = await wait_until(

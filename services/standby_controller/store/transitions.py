@@ -86,11 +86,12 @@ class Transitions:
                 else:
                     placed, latest = entry, entry.transition_id
                 touched.add(placed.transition_id)
+                is_first = not await connection.fetchval(_QUERIES["has_lines"], self._node, placed.transition_id)
                 if await connection.fetchrow(_QUERIES["add_line"], self._node, *_values(placed)) is None:
                     continue
                 added += 1
                 if entry.at >= begun_at:  # of what was before that, an earlier database has told
-                    for event in events_of_entry(placed, self._node):
+                    for event in events_of_entry(placed, self._node, is_first=is_first):
                         await self._events.add(event, connection)
             last = entries[-1]
             await connection.execute(_QUERIES["write_place"], _OWN_JOURNAL, format_instant(last.at), last.seq)

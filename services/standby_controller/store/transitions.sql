@@ -12,6 +12,10 @@ RETURNING seq
 -- Find the transition that a node was last in, as far as its journal was read; hooks belong to it.
 SELECT transition_id FROM control.journal WHERE node = $1 AND kind <> 'hook' ORDER BY at DESC, seq DESC LIMIT 1
 
+-- name: has_lines
+-- Say whether a node's journal has told of a transition.
+SELECT EXISTS (SELECT FROM control.journal WHERE node = $1 AND transition_id = $2)
+
 -- name: add_evidence
 -- Record what this node knew of a transition; what is newer counts.
 INSERT INTO control.evidence (node, transition_id, topic, at, data) VALUES ($1, $2, $3, $4, $5::jsonb)
@@ -97,6 +101,6 @@ SELECT begun_at FROM control.history_clock
 -- name: trim_transitions
 -- Forget transitions that were over long ago.
 WITH old AS (DELETE FROM control.transitions WHERE started_at < $1 RETURNING id),
-    lines AS (DELETE FROM control.journal WHERE at < $1 AND transition_id IN (SELECT id FROM old)),
-    known AS (DELETE FROM control.evidence WHERE transition_id IN (SELECT id FROM old))
+    lines AS (DELETE FROM control.journal WHERE at < $1),
+    known AS (DELETE FROM control.evidence WHERE at < $1)
 SELECT pg_catalog.count(*) AS count FROM old

@@ -108,7 +108,9 @@ def test_each_transition_is_told_when_it_begins_and_when_it_ends() -> None:
         line("b", "hook", "post_promote").entry,
         line("a", "fence", "prove", "failed", detail="somebody is inside").entry,
     ]
-    events = [event for entry in entries for event in events_of_entry(entry, "b")]
+    events = [
+        event for number, entry in enumerate(entries) for event in events_of_entry(entry, "b", is_first=number == 0)
+    ]
     assert [(event.kind.value, event.severity.value) for event in events] == [
         ("transition_begun", "critical"),
         ("transition_done", "critical"),
@@ -132,6 +134,7 @@ def test_people_read_it_in_about_ten_lines() -> None:
             Topic.DECISION,
             NOON,
             {
+                "requested_by": "the controller",
                 "estimated_loss_seconds": 120,
                 "gate": [{"code": "x", "passed": True}, {"code": "y", "passed": False, "text": "the clock is off"}],
             },
@@ -148,7 +151,7 @@ def test_people_read_it_in_about_ten_lines() -> None:
     shown = "\n".join(text)
     for words in (
         "failover of b succeeded",
-        "decided by  node b by itself",
+        "decided by  the controller on b",
         "why         a is silent",
         "on b: 1 of 2 checks passed; not: the clock is off",
         "b saw a active at 11:59:50.000, then 3 times peer_unreachable",
