@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.application import ApplicationWatch
+from services.primary_agent.node.database_restart import DatabaseRestart
 from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.disk import DiskWatch
 from services.primary_agent.node.health import DatabaseWatch
@@ -96,6 +97,9 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
         look_seconds=settings.agent.heartbeat_seconds,
         deadline_seconds=deadline_seconds,
     )
+    restart = DatabaseRestart(
+        settings, clock, hooks, is_active=lambda: node.is_active, problem=lambda: databases.problem
+    )
     roles = Roles(node, peers, demoting, journal, settings.node.epoch_class)
 
     def components() -> tuple[ComponentStatus, ...]:
@@ -131,6 +135,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             Sibling("capture", capture.run),
             Sibling("exports", exports.run),
             Sibling("application watch", watched.run),
+            Sibling("database restart", restart.run),
             Sibling("disk watch", disk.run),
         ),
         network=application(

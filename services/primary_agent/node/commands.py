@@ -221,6 +221,8 @@ def recover(record: Record) -> Record:
 def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
     """Return the record after a judgement; a node that must stop serving closes its databases first."""
     update: dict[str, Any] = {"state": decision.state, "reason": decision.reason, "term": decision.term}
+    if decision.state is not record.state:
+        update["pending_hooks"] = ()
     if decision.term != record.term:
         update["eligible"] = {}
         update["highest_epoch"] = max(record.highest_epoch, decision.term.epoch if decision.term else 0)
@@ -316,7 +318,8 @@ def _enter(record: Record, event: Event, **update: Any) -> Record:
     if row is None:
         raise TransitionRefused(f"node {record.node_id} is {record.state}: {_sentence(record)}")
     assert row.term in (TermRule.KEEP, TermRule.OWN), "only judgements adopt a term"
-    return record.model_copy(update={"state": row.state, "reason": row.reason or record.reason, **update})
+    entered = {"state": row.state, "reason": row.reason or record.reason, "pending_hooks": (), **update}
+    return record.model_copy(update=entered)
 
 
 def _is_closed(peer: NodeView, attempt: Attempt) -> bool:

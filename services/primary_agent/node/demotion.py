@@ -173,5 +173,12 @@ class Demoting:
 
 def _tell(demotion: Demotion) -> dict[str, str]:
     """Return what hooks and journal are told of a demotion."""
-    told = {"attempt": demotion.id, "kind": demotion.kind.value, "reason": demotion.reason_code or ""}
+    after = State.FENCED if demotion.kind is DemotionKind.FENCE else State.STANDBY
+    told = {
+        "attempt": demotion.id,
+        "kind": demotion.kind.value,
+        "reason": demotion.reason_code or "",
+        "state_before": State.ACTIVE.value,
+        "state_after": after.value,
+    }
     return told | ({} if demotion.peer is None else {"peer": demotion.peer})

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -27,6 +29,7 @@ SHOWN_LINES: Final = 100
 SHOWN_CHARACTERS: Final = 500
 
 HookResult = ProgramResult
+_WAS_ENDED: Final = HookResult(None, "it was not wanted any more", 0.0, was_killed=True)
 
 
 HookEnvironment = Mapping[str, str]
@@ -37,7 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "hook": "The hook's name: one program may serve several hooks.",
         "pair": "[node] pair_id.",
         "node": "This node's id.",
-        "peer": "The other node of the transition, where there is one.",
+        "peer": "The other node of the transition; the peer where there is one only.",
         "peer_url": "That node's agent_url, as in [[peers]].",
         "state_before": "The node's state when the transition began.",
         "state_after": "The state that it leads to, or has led to.",
@@ -52,13 +55,25 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
+ENDS: Final[Mapping[HookName, tuple[HookName, ...]]] = MappingProxyType(
+    {HookName.STOP_APPLICATION: (HookName.START_APPLICATION,)}
+)
+"""Hooks that end others before they begin: nothing is started any more once it is to be stopped."""
+
+
 class Hooks:
-    """The hooks of [hooks]: `run` runs one, `run_until` tries it again as its rule allows."""
+    """The hooks of [hooks]: `run` runs one, `run_until` tries it again as its rule allows.
+
+    A hook runs once at a time: who comes second waits.
+    """
 
     def __init__(self, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
         self._redact = Redactor(secrets_of(settings))
+        self._locks = {name: asyncio.Lock() for name in HookName}
+        self._limits: dict[HookName, asyncio.Timeout] = {}
+        self._ended = dict.fromkeys(HookName, 0)
 
     def has(self, name: HookName) -> bool:
         """Say whether a program is configured for this hook."""
@@ -73,6 +88,14 @@ class Hooks:
             if not os.access(command[0], os.X_OK)
         }
 
+    def end(self, *names: HookName) -> None:
+        """End these hooks if they run: they are killed, not tried again, and fail. Who waits to run one does not."""
+        for name in names:
+            self._ended[name] += 1
+            limit = self._limits.get(name)
+            if limit is not None and not limit.expired():
+                limit.reschedule(0)
+
     async def run(
         self, name: HookName, environment: HookEnvironment, *, limit_seconds: float | None = None
     ) -> HookResult | None:
@@ -80,23 +103,22 @@ class Hooks:
 
         Cancelling it kills the program and all that it started.
         """
-        hooks = self._settings.hooks
-        command = hooks.command(name)
+        command = self._settings.hooks.command(name)
         if command is None:
             return None
-        own_limit = hooks.limit_seconds(name)
-        log.info("hook starts", extra={"hook": name.value, "transition": environment.get("attempt")})
-        try:
-            result = await run_program(
-                command,
-                self.variables(name, environment),
-                limit_seconds=own_limit if limit_seconds is None else min(own_limit, limit_seconds),
-                redact=self._redact,
-                show=_shown(name),
+        own_limit = self._settings.hooks.limit_seconds(name)
+        turn = self._ended[name]
+        others = ENDS.get(name, ())
+        self.end(*others)
+        async with AsyncExitStack() as stack:
+            for one in (name, *others):
+                await stack.enter_async_context(self._locks[one])
+            if self._ended[name] != turn:
+                return _WAS_ENDED
+            log.info("hook starts", extra={"hook": name.value, "transition": environment.get("attempt")})
+            result = await self._run_unless_ended(
+                name, command, environment, own_limit if limit_seconds is None else min(own_limit, limit_seconds)
             )
-        except asyncio.CancelledError:
-            log.warning("hook cancelled", extra={"hook": name.value})
-            raise
         fields = {
             "hook": name.value,
             "exit_code": result.exit_code,
@@ -117,21 +139,49 @@ class Hooks:
         `is_done` looks at what the hook is for, as whether the database answers again.
         """
         rule, own_limit = RETRIES.get(name, ONCE), self._settings.hooks.limit_seconds(name)
+        turn = self._ended[name]
         made: Tries | None = None
         result: HookResult | None = None
         while coming := next_try(rule, made, limit_seconds=own_limit, now=self._clock.monotonic()):
             await asyncio.sleep(coming.after_seconds)
+            if self._ended[name] != turn:
+                break
             now = self._clock.monotonic()
             made = Tries(1, now, now) if made is None else Tries(made.count + 1, made.first_at, now)
             result = await self.run(name, environment, limit_seconds=coming.limit_seconds)
-            if result is None or (result.is_success if is_done is None else await is_done(result)):
+            if result is None or self._ended[name] != turn:
+                break
+            if result.is_success if is_done is None else await is_done(result):
                 break
         return result
+
+    async def _run_unless_ended(
+        self, name: HookName, command: Sequence[str], environment: HookEnvironment, limit_seconds: float
+    ) -> HookResult:
+        started = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(None) as limit:
+                self._limits[name] = limit
+                return await run_program(
+                    command,
+                    self.variables(name, environment),
+                    limit_seconds=limit_seconds,
+                    redact=self._redact,
+                    show=_shown(name),
+                )
+        except TimeoutError:
+            return replace(_WAS_ENDED, seconds=self._clock.monotonic() - started)
+        except asyncio.CancelledError:
+            log.warning("hook cancelled", extra={"hook": name.value})
+            raise
+        finally:
+            del self._limits[name]
 
     def variables(self, name: HookName, environment: HookEnvironment) -> dict[str, str]:
         """Return what the hook finds in its environment besides PATH, HOME and LANG."""
         node = self._settings.node
         urls = {peer.node_id: peer.agent_url for peer in self._settings.peers}
+        peer = environment.get("peer") or (next(iter(urls)) if len(urls) == 1 else "")
         told = {
             **dict.fromkeys(VARIABLES, ""),
             "dry_run": "false",
@@ -140,7 +190,8 @@ class Hooks:
             "hook": name.value,
             "pair": node.pair_id,
             "node": node.id,
-            "peer_url": urls.get(environment.get("peer", ""), ""),
+            "peer": peer,
+            "peer_url": urls.get(peer, ""),
         }
         return {f"WARMSTANDBY_{key.upper()}": value.replace("\0", "") for key, value in told.items()}
 

@@ -141,9 +141,10 @@ class Performer:
 
     async def _run_pending_hooks(self) -> None:
         """Run what follows from the present state; a hook that fails is told of and not repeated."""
-        for name in self._node.record.pending_hooks:
+        while self._node.record.pending_hooks:  # a state that the node has left wants nothing any more
             record = self._node.record
-            told = {"state": record.state.value, "reason": record.reason or ""}
+            name = record.pending_hooks[0]
+            told = {"state_after": record.state.value, "reason": record.reason or ""}
             told |= {"epoch": str(record.term.epoch)} if record.term else {}
             outcome, detail = "done", ""
             try:

@@ -133,4 +133,6 @@ def _tell(attempt: Attempt) -> dict[str, str]:
         "kind": attempt.kind.value,
         "by_hand": str(attempt.is_by_hand).lower(),
         "why": attempt.why,
+        "state_before": attempt.from_state.value,
+        "state_after": State.ACTIVE.value,
     } | ({} if attempt.peer is None else {"peer": attempt.peer})

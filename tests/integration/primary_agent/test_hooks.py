@@ -288,3 +288,32 @@ async def test_a_hook_is_done_when_what_it_is_for_is_so(stage: Stage) -> None:
     name = HookName.STOP_APPLICATION
     assert await stage.hooks("echo x >> $MARK", name=name).run_until(name, {}, answers) is not None
     assert len(stage.marks()) == 2
+
+
+async def test_what_is_to_be_stopped_is_not_started_any_more(stage: Stage) -> None:
+    """A start that runs, or waits to be tried again, ends before the stop begins; one that is asked for later runs."""
+    script = """
+        echo $WARMSTANDBY_HOOK-$$ >> $MARK
+        [ $WARMSTANDBY_HOOK = stop_application ] || exec sleep 600
+    """
+    start, stop = HookName.START_APPLICATION, HookName.STOP_APPLICATION
+    settings = stage.settings(script, name=start)
+    both = settings.hooks.model_copy(update={"stop_application": settings.hooks.start_application})
+    hooks = Hooks(settings.model_copy(update={"hooks": both}), SystemClock())
+    first, second = (asyncio.ensure_future(hooks.run_until(start, {})) for _ in range(2))
+    await eventually(lambda: len(stage.marks()) == 1)
+    stopped = await hooks.run_until(stop, {})
+    assert stopped is not None
+    assert stopped.is_success
+    for ended in (await first, await second):
+        assert ended is not None
+        assert (ended.is_success, ended.was_killed) == (False, True)
+    names, pids = zip(*(mark.split("-") for mark in stage.marks()), strict=True)
+    assert names == (start, stop)
+    assert are_gone([int(pid) for pid in pids])
+    third = asyncio.ensure_future(hooks.run_until(start, {}))
+    await eventually(lambda: len(stage.marks()) == 3)
+    hooks.end(start)
+    hooks.end(start)
+    assert await third is not None
+    hooks.end(start)
