@@ -102,7 +102,7 @@ def advance(record: Record, attempt_id: str, act: Act, *, peers: Iterable[NodeVi
             Event.TERM_TAKEN,
             term=Term(epoch=attempt.epoch, owner=record.node_id),
             attempt=attempt.model_copy(update={"step": following}),
-            eligible={},
+            eligible=_still_eligible(record),
         )
     if act is Act.LOOK_AROUND:
         _check_term_is_free(record, attempt, peers)
@@ -206,9 +206,16 @@ def follow(record: Record, epoch: int) -> Record:
 
 
 def set_eligible(record: Record, node_id: str, epoch: int, *, is_eligible: bool) -> Record:
-    """Record whether a standby may promote itself in this term; raises StaleTerm for a word about another term."""
+    """Record whether a standby may promote itself in this term; at most one may at a time.
+
+    A standby that was promoted knows of no other then that could do the same without hearing of it. Raises StaleTerm
+    for a word about another term, TransitionRefused.
+    """
     if record.term is None or record.term.epoch != epoch:
         raise StaleTerm(f"this was said for term {epoch}, this node accepts {_describe(record.term)}")
+    others = sorted(name for name, is_so in record.eligible.items() if is_so and name != node_id)
+    if is_eligible and others:
+        raise TransitionRefused(f"node {others[0]} may promote itself already")
     return record.model_copy(update={"eligible": {**record.eligible, node_id: is_eligible}})
 
 
@@ -290,6 +297,11 @@ def _check_term_is_free(record: Record, attempt: Attempt, peers: Iterable[NodeVi
         raise PeerNotClosed(f"node {attempt.peer} was not seen closed")
     if record.term is not None and record.term.epoch >= attempt.epoch:
         raise StaleTerm(f"term {record.term.epoch} is accepted here by now")
+
+
+def _still_eligible(record: Record) -> dict[str, bool]:
+    """Return the standbys that may promote themselves by a word of the term that ends, until they say otherwise."""
+    return {name: True for name, is_so in record.eligible.items() if is_so and name != record.node_id}
 
 
 def _may_be_open(peer: NodeView, kind: AttemptKind) -> bool:
