@@ -122,6 +122,7 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], Transition]] = MappingProxyType(
         (State.PROMOTING, Event.OPENED): Transition(State.ACTIVE, Reason.PROMOTED),
         (State.ACTIVE, Event.HANDOVER_ASKED): Transition(State.DEMOTING, Reason.HANDING_OVER),
         (State.ACTIVE, Event.FENCE_ASKED): Transition(State.DEMOTING, Reason.CLOSING),
+        (State.WAITING, Event.FENCE_ASKED): Transition(State.DEMOTING, Reason.CLOSING),
         (State.DEMOTING, Event.HIGHER_TERM_OWNED): Transition(State.DEMOTING, Reason.CLOSING, TermRule.ADOPT),
         (State.DEMOTING, Event.CLOSE_PROVED): Transition(State.FENCED, None),
         (State.DEMOTING, Event.CLOSE_FAILED): Transition(State.ACTIVE, Reason.FENCE_INCOMPLETE),

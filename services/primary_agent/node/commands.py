@@ -116,7 +116,7 @@ def advance(record: Record, attempt_id: str, act: Act, *, peers: Iterable[NodeVi
 def see_peer_closed(record: Record, attempt_id: str, peer: NodeView) -> Record:
     """Note that the node that hands over is closed for just this attempt: it reopens only when told so here."""
     attempt = _open_attempt(record, attempt_id)
-    if peer.node_id != attempt.peer or not _is_closed(peer, attempt):
+    if peer.node_id != attempt.peer or not _is_closed(peer, attempt, record):
         return record
     return record.model_copy(update={"attempt": attempt.model_copy(update={"is_peer_closed": True})})
 
@@ -291,7 +291,7 @@ def _check_term_is_free(record: Record, attempt: Attempt, peers: Iterable[NodeVi
     for peer in peers:
         if peer.term is not None and peer.term.epoch >= attempt.epoch:
             raise StaleTerm(f"node {peer.node_id} accepts term {peer.term.epoch} by now")
-        if peer.node_id != attempt.peer and _may_be_open(peer, attempt.kind):
+        if peer.node_id != attempt.peer and _may_be_open(peer, attempt.kind, record.node_id):
             raise PeerServes(f"node {peer.node_id} is {peer.state}: its databases may be open")
     if attempt.peer is not None and not attempt.is_peer_closed:
         raise PeerNotClosed(f"node {attempt.peer} was not seen closed")
@@ -304,13 +304,17 @@ def _still_eligible(record: Record) -> dict[str, bool]:
     return {name: True for name, is_so in record.eligible.items() if is_so and name != record.node_id}
 
 
-def _may_be_open(peer: NodeView, kind: AttemptKind) -> bool:
-    """Say whether applications may still write on a peer that answers; a name of a state alone does not exclude it."""
+def _may_be_open(peer: NodeView, kind: AttemptKind, node_id: str) -> bool:
+    """Say whether applications may write on a peer that answers, or could again before this node hears of it.
+
+    A name of a state alone does not exclude it.
+    """
     match peer.state:
         case State.ACTIVE | State.PROMOTING:  # of two attempts at once, each sees the other: none may go on
             return True
         case State.DEMOTING:
-            return peer.demotion is None or peer.demotion.step != Act.CLOSED
+            demotion = peer.demotion  # closed for another node's attempt, it opens when that one gives up
+            return demotion is None or demotion.step != Act.CLOSED or demotion.peer != node_id
         case _:
             is_closed = None if peer.fence is None else peer.fence.is_closed
             is_undecided = peer.reason_code == Reason.START_UNKNOWN or (
@@ -334,12 +338,16 @@ def _enter(record: Record, event: Event, **update: Any) -> Record:
     return record.model_copy(update=entered)
 
 
-def _is_closed(peer: NodeView, attempt: Attempt) -> bool:
-    """Say whether a peer serves nobody and will not, as long as the attempt is open: it would ask for a grant first."""
+def _is_closed(peer: NodeView, attempt: Attempt, record: Record) -> bool:
+    """Say whether a peer serves nobody and will not, as long as the attempt is open: it would ask for a grant first.
+
+    One that waits after a boot may go on without a grant when it hears nobody; it is to be fenced first.
+    """
     if attempt.kind is AttemptKind.SWITCHOVER:
         demotion = peer.demotion
         return demotion is not None and demotion.id == attempt.id and demotion.step == Act.CLOSED
-    return peer.state in (State.FENCED, State.WAITING, State.STANDBY) and not _may_be_open(peer, attempt.kind)
+    is_fenced = peer.state is State.FENCED and peer.term == record.term
+    return is_fenced and not _may_be_open(peer, attempt.kind, record.node_id)
 
 
 def _open_attempt(record: Record, attempt_id: str) -> Attempt:

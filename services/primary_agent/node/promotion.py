@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 STOP_APPLY_SECONDS: Final = 10.0
 LOOK_SECONDS: Final = 0.5
+LOOK_HOLDS_SECONDS: Final = 2.0
+"""After a longer pause the look is repeated: a node that waited could have gone on serving meanwhile."""
 _AGAIN_SECONDS: Final = 1.0
 
 
@@ -47,6 +49,7 @@ class Promotion:
         self._peers = peers
         self._journal = journal
         self._clock = clock
+        self._looked: tuple[str, float] | None = None
 
     async def go_on(self) -> None:
         """Do acts until the node serves, the attempt is gone, or it waits for a handover. Raises RecordUnwritable."""
@@ -95,8 +98,8 @@ class Promotion:
                 return await run_hook(self._hooks, HookName.PRE_PROMOTE, _tell(attempt)), ()
             case Act.FENCE_PEER:
                 return await run_hook(self._hooks, HookName.FENCE_PEER, _tell(attempt)), ()
-            case Act.LOOK_AROUND | Act.TAKE_TERM if attempt.peer is None:
-                return "", await self._look(act)
+            case Act.LOOK_AROUND | Act.TAKE_TERM:
+                return "", await self._look(attempt, act)
             case Act.PREPARE_CAPTURE:
                 results = await self._capture.begin_term(attempt.epoch)
                 return "; ".join(f"{base.component}: {base.kind} {base.reason}".strip() for base in results), ()
@@ -106,9 +109,17 @@ class Promotion:
                 pass
         return "", ()
 
-    async def _look(self, act: Act) -> Sequence[NodeView]:
-        """Ask once more before the term is taken; a look a moment ago is not repeated."""
-        return await self._peers.look_now(LOOK_SECONDS) if act is Act.LOOK_AROUND else ()
+    async def _look(self, attempt: Attempt, act: Act) -> Sequence[NodeView]:
+        """Ask once more before the term is taken; a look a moment ago is not repeated.
+
+        Of a node that was seen closed for this attempt nothing more has to be known.
+        """
+        now = self._clock.monotonic()
+        if act is Act.TAKE_TERM and self._looked is not None and self._looked[0] == attempt.id:
+            if now - self._looked[1] < LOOK_HOLDS_SECONDS:
+                return ()
+        self._looked = (attempt.id, now)
+        return await self._peers.look_now(LOOK_SECONDS, but=attempt.peer)
 
     async def _fail(self, attempt: Attempt, act: Act, error: WarmstandbyError) -> None:
         log.error("act of a promotion failed", extra={"act": act.value, **fields_of(error)})

@@ -132,7 +132,7 @@ class Roles:
         has_attempt = view.attempt is not None and view.attempt.id == asked.attempt_id
         if not owns_higher and not has_attempt:
             raise TransitionRefused(f"node {caller} neither owns a higher term nor holds the attempt it names")
-        if self._node.state is State.ACTIVE:
+        if self._node.state in (State.ACTIVE, State.WAITING):
             reason = Reason.BOTH_ACTIVE if owns_higher else Reason.HANDED_OVER
             await self._begin_fence(asked.attempt_id or uuid.uuid4().hex[:16], reason, f"ordered by {caller}")
         return self._node.view()
