@@ -115,9 +115,9 @@ class Promotion:
         Of a node that was seen closed for this attempt nothing more has to be known.
         """
         now = self._clock.monotonic()
-        if act is Act.TAKE_TERM and self._looked is not None and self._looked[0] == attempt.id:
-            if now - self._looked[1] < LOOK_HOLDS_SECONDS:
-                return ()
+        looked_for, looked_at = self._looked or (None, 0.0)
+        if act is Act.TAKE_TERM and looked_for == attempt.id and now - looked_at < LOOK_HOLDS_SECONDS:
+            return ()
         self._looked = (attempt.id, now)
         return await self._peers.look_now(LOOK_SECONDS, but=attempt.peer)
 
