@@ -29,12 +29,15 @@ from services.primary_agent.node.promotion import Promotion
 from services.primary_agent.node.record import RecordFile
 from services.primary_agent.node.record_copy import RecordCopy
 from services.primary_agent.node.roles import Roles
+from services.primary_agent.returning.divergence import DivergenceService
+from services.primary_agent.returning.meeting import MeetingService
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
 from services.primary_agent.routes.node import journal_router, node_router
 from services.primary_agent.routes.peers import peers_router
+from services.primary_agent.routes.returns import divergence_router, meeting_router
 from shared.clock import Clock, SystemClock
 from shared.errors import WarmstandbyError
 from shared.fencing.fence import Fence
@@ -79,6 +82,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
 
     capture = CaptureService(settings, clock, node)
     exports = ExportService(settings, clock, node, capture)
+    meeting, divergence = MeetingService(clock, node, capture), DivergenceService(clock, node, capture)
 
     journal = Journal(settings.node.state_dir, clock)
     fence, hooks = Fence(settings, clock), Hooks(settings, clock)
@@ -141,12 +145,17 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
         network=application(
             peer,
             exports_router(exports, peer),
+            meeting_router(meeting, peer),
             peers_router(roles, peer),
             journal_router(journal, peer),
             docs=settings.agent.docs,
         ),
         socket=application(
-            own, commands_router(roles, own, settings.node.id), journal_router(journal, own), docs=False
+            own,
+            commands_router(roles, own, settings.node.id),
+            journal_router(journal, own),
+            divergence_router(divergence, own),
+            docs=False,
         ),
     )
 

@@ -7,6 +7,7 @@ from typing import Any
 from services.standby_controller.api import new_app
 from services.standby_controller.api.parts import give_parts
 from services.standby_controller.apply.component import clear_orphans, sync_component
+from services.standby_controller.apply.returning import ReturnView, find_divergence
 from services.standby_controller.assembly import assemble
 from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
@@ -39,7 +40,7 @@ async def serve(settings: Settings) -> None:
             clear_orphans=clear,
             speaker=links.voice,
             records={client.node_id: client for client in links.heartbeats},
-            agents=Agents(links.own, links.agents, _is_clean),
+            agents=_agents_of(settings, links),
             journal=links.heartbeats[0],
         ) as controller,
     ):
@@ -56,9 +57,15 @@ def openapi_document() -> dict[str, Any]:
     return new_app(docs=True).openapi()
 
 
-async def _is_clean(source: Source) -> bool:
-    """Say whether this node has nothing that the source lacks."""
-    return False
+def _agents_of(settings: Settings, links: Links) -> Agents:
+    async def find_all(source: Source) -> tuple[ReturnView, ...]:
+        client, names = links.exports[source.node_id], [component.name for component in settings.components]
+        return tuple([await find_divergence(name, client=client, own=links.own) for name in names])
+
+    async def is_clean(source: Source) -> bool:
+        return all(view.is_clean for view in await find_all(source))
+
+    return Agents(links.own, links.agents, is_clean, find_all)
 
 
 def _copy_from(settings: Settings, links: Links) -> CopyComponent:
@@ -72,6 +79,7 @@ def _copy_from(settings: Settings, links: Links) -> CopyComponent:
             term=source.term,
             envelope=envelope,
             progress=progress,
+            own=links.own,
         )
 
     return copy_component

@@ -22,6 +22,7 @@ from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
+from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.desk import Agents, RoleDesk
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import open_database
@@ -154,6 +155,7 @@ async def assemble(
             gatekeeper=gatekeeper,
             arming=arming,
             roles=RoleDesk.build(agents, gatekeeper, monitor, runner, recorder, config, clock),
+            rescues=Shelf(settings),
             planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.standby_controller.rescue.manifest import RescueManifest
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
 
@@ -16,7 +17,7 @@ class ComponentOutcome:
     component: str
     kind: SyncKind
     reason: str | None
-    """Why it was a seed, in words; None for a delta."""
+    """Why it was a seed, or from where a node came back, in words; None for an ordinary delta."""
     point: SyncPoint
     """Where the copy stands now."""
     rows: int
@@ -31,3 +32,5 @@ class ComponentOutcome:
     seconds_per_phase: dict[str, float] = field(default_factory=dict)
     unkept: tuple[UnkeptTable, ...] = ()
     drift: tuple[str, ...] = ()
+    rescue: RescueManifest | None = None
+    """What only this node had, and where it was saved."""

@@ -113,3 +113,11 @@ class SyncCancelled(ReplicationError):
 
     code = "cancelled"
     default_hint = "Nothing was changed on the standby. Start it again with POST /v1/syncs."
+
+
+class RescueUnwritable(ReplicationError):
+    """What only this node has cannot be saved, so nothing is overwritten."""
+
+    code = "rescue_unwritable"
+    status = 503
+    default_hint = "Look at space, rights and health of the disk that holds [node] state_dir."

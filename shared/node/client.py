@@ -13,7 +13,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from shared.clock import Clock, format_instant
-from shared.node.link import DEADLINE_SECONDS, NodeLink, own_http, peer_http
+from shared.node.link import DEADLINE_SECONDS, own_http, peer_http
 from shared.node.model import (
     AttemptName,
     Components,
@@ -32,6 +32,7 @@ from shared.node.model import (
     Settled,
 )
 from shared.node.protocol import Speaker
+from shared.node.returning import ReturningLink
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 from shared.settings import PeerSettings, Settings
 
@@ -49,7 +50,7 @@ class Heard:
     received_monotonic: float
 
 
-class NodeClient(NodeLink):
+class NodeClient(ReturningLink):
     """One node's agent, seen from here; what every method raises is said at NodeLink."""
 
     @classmethod

@@ -94,6 +94,17 @@ class NodeLink:
         self._check(response, is_named=is_named)
         return response
 
+    async def _send(self, path: str, params: dict[str, list[str]], chunks: AsyncIterator[bytes]) -> httpx.Response:
+        """Put a stream of bytes and return the answer, checked; it may take its time."""
+        timeout = httpx.Timeout(SILENCE_SECONDS, connect=self._deadline_seconds)
+        headers = self._speaker().headers() | {"Content-Type": "application/octet-stream"}
+        try:
+            response = await self._http.put(path, params=params, content=chunks, headers=headers, timeout=timeout)
+        except httpx.HTTPError as error:
+            raise explain_failure(self._name, error) from error
+        self._check(response, is_named=True)
+        return response
+
     @asynccontextmanager
     async def _stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=self._deadline_seconds)

@@ -68,6 +68,7 @@ class Attempt(Wire):
     peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
     is_peer_closed: bool = Field(False, description="That node was seen closed for this attempt.")
     why: str = Field("", description="For people: who or what asked, and why.")
+    sequence_headroom: int = Field(0, description="Sequences move on by so many steps before the databases open.")
 
 
 class DemotionKind(StrEnum):
@@ -260,6 +261,12 @@ class Promote(Wire):
     )
     peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
     may_leave_fence: bool = Field(False, description="A fenced node may be promoted: an administrator says so.")
+    sequence_headroom: int = Field(
+        0,
+        ge=0,
+        le=10**9,
+        description="Move sequences on by so many steps: what the other node gave out last is not known.",
+    )
     why: str = Field("", max_length=500)
 
 

@@ -1,8 +1,9 @@
-"""Positions of a database's sequences, as they are now: sequences know no snapshot. Reads only."""
+"""Positions of a database's sequences, as they are now: sequences know no snapshot. Read, and set."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
@@ -80,3 +81,59 @@ class SequenceReader:
 async def list_sequences(session: Session) -> tuple[SequenceValue, ...]:
     """Return every sequence with its position, for a session that is used once."""
     return await SequenceReader().read(session)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceRange:
+    """How a sequence moves, and how far it may."""
+
+    increment: int
+    bound: int
+    is_cyclic: bool
+
+
+def farther(one: SequenceValue, other: SequenceValue, moves: SequenceRange) -> SequenceValue:
+    """Return the position that comes later; of a cyclic sequence the first one given, as none of its does."""
+    if moves.is_cyclic:
+        return one
+    sign = 1 if moves.increment > 0 else -1
+    return max(one, other, key=lambda value: (sign * value.last_value, value.is_called))
+
+
+def moved_on(value: SequenceValue, moves: SequenceRange, steps: int) -> SequenceValue:
+    """Return the position so many steps on, never past half of what is left: the application goes on from there."""
+    if moves.is_cyclic:
+        return value
+    left = abs(moves.bound - value.last_value) // abs(moves.increment)
+    step = min(steps, left // 2) * moves.increment
+    return value.model_copy(update={"last_value": value.last_value + step})
+
+
+async def list_ranges(session: Session) -> dict[tuple[str, str], SequenceRange]:
+    """Return how sequences move, by schema and name."""
+    return {
+        (row["schema_name"], row["name"]): SequenceRange(row["increment"], row["bound"], row["is_cyclic"])
+        for row in await session.fetch(_QUERIES["list_ranges"])
+    }
+
+
+async def set_positions(session: Session, values: Sequence[SequenceValue]) -> None:
+    """Bring sequences to positions."""
+    if values:
+        await session.execute(
+            _QUERIES["set_sequences"],
+            [value.schema_name for value in values],
+            [value.name for value in values],
+            [value.last_value for value in values],
+            [value.is_called for value in values],
+        )
+
+
+async def move_sequences_on(session: Session, steps: int) -> int:
+    """Move every sequence on, so that what it gave out elsewhere is not given out again; return how many moved."""
+    ranges = await list_ranges(session)
+    present = await list_sequences(session)
+    wanted = [moved_on(value, ranges[value.schema_name, value.name], steps) for value in present]
+    moved = [value for value, before in zip(wanted, present, strict=True) if value != before]
+    await set_positions(session, moved)
+    return len(moved)

@@ -93,3 +93,9 @@ class Divergence(Envelope):
     def is_clean(self) -> bool:
         """Say whether the node had nothing alone, as far as its capture tells."""
         return not self.tables and not self.prepared and self.schema_change is None
+
+
+class KeysStored(Envelope):
+    """The answer to keys that were brought (`PUT /components/{c}/divergent-keys/{schema}/{table}`)."""
+
+    count: int

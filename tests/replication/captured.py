@@ -28,7 +28,6 @@ Answer = TypeVar("Answer")
 class ActiveNode:
     """A node that serves."""
 
-    is_active = True
     state = State.ACTIVE
 
     def require_exporting(self, caller: str) -> None:

@@ -51,16 +51,11 @@ class ActiveNode:
     """The source's node: it serves unless a test says otherwise."""
 
     def __init__(self) -> None:
-        self.is_active = True
-
-    @property
-    def state(self) -> State:
-        """Serve, or not."""
-        return State.ACTIVE if self.is_active else State.STANDBY
+        self.state = State.ACTIVE
 
     def require_exporting(self, caller: str) -> None:
         """Raise NotActive when a test says so."""
-        if not self.is_active:
+        if self.state is not State.ACTIVE:
             raise NotActive("the node source is not active")
 
     def require_term(self, epoch: int) -> None:
@@ -206,7 +201,7 @@ class SourceNode:
     @classmethod
     def build(cls, cluster: Cluster, *, node_database: str, component: str, database: str, folder: Path) -> Self:
         """Put it together; nothing is connected yet."""
-        return cls.of(_settings(cluster, "source", node_database, component, database, folder))
+        return cls.of(settings_of(cluster, "source", node_database, component, database, folder))
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
@@ -261,7 +256,7 @@ class TargetNode:
         folder: Path,
     ) -> Self:
         """Put it together; `name` is who it is to the source."""
-        settings = _settings(cluster, name, node_database, component, database, folder)
+        settings = settings_of(cluster, name, node_database, component, database, folder)
         return cls(settings, DirectClient(exports, name))
 
     @property
@@ -291,7 +286,7 @@ class TargetNode:
         )
 
 
-def _settings(
+def settings_of(
     cluster: Cluster, node_id: str, node_database: str, component: str, database: str, folder: Path
 ) -> Settings:
     dsn = SecretStr(cluster.dsn(node_database))

@@ -19,6 +19,7 @@ from services.primary_agent.capture.spool import Capture
 from shared.clock import Clock
 from shared.errors import DatabaseMissing, WarmstandbyError
 from shared.postgres.application import forget_cursor, install_application_schema, read_standing
+from shared.postgres.sequences import move_sequences_on
 from shared.postgres.sessions import Session
 from shared.replication.model import SyncPoint
 
@@ -42,31 +43,49 @@ class BaseResult:
     kind: BaseKind
     reason: str | None = None
     point: SyncPoint | None = None
+    was_known: bool = False
+    """It was recorded before, by an attempt that broke off."""
 
 
-async def begin_term(capture: ComponentCapture, epoch: int, clock: Clock, *, limit_seconds: float) -> BaseResult:
-    """Record the base point of a promotion; never raises, never takes longer. Idempotent for an epoch.
+async def begin_term(
+    capture: ComponentCapture, epoch: int, clock: Clock, *, sequence_headroom: int, limit_seconds: float
+) -> BaseResult:
+    """Record the base point of a promotion and move its sequences on; never raises, never takes longer.
 
-    For a promotion between its point of no return and the opening of the databases; never after that.
+    For a promotion between its point of no return and the opening of the databases; never after that. Idempotent for an
+    epoch, but that sequences may move on twice where it broke off.
     """
+    name, begun = capture.component.name, clock.monotonic()
+    result = await _try_begin(capture, epoch, clock, limit_seconds)
+    level = logging.WARNING if result.kind is BaseKind.LOST else logging.INFO
+    _log.log(level, "base point", extra={"component": name, "result": result.kind.value, "reason": result.reason})
+    if sequence_headroom and not result.was_known:
+        try:
+            async with asyncio.timeout(limit_seconds - (clock.monotonic() - begun)):
+                async with capture.source.session() as application:
+                    await move_sequences_on(application, sequence_headroom)
+        except (WarmstandbyError, TimeoutError) as error:
+            _log.warning("sequences not moved on", extra={"component": name, "detail": str(error)})
+    return result
+
+
+async def _try_begin(capture: ComponentCapture, epoch: int, clock: Clock, limit_seconds: float) -> BaseResult:
+    """Return what came of the base point, whatever comes."""
     name = capture.component.name
     try:
         async with asyncio.timeout(limit_seconds):
-            result = await _begin_term(capture, epoch, clock)
+            return await _begin_term(capture, epoch, clock)
     except TimeoutError:
         problem = capture.facts.problem
         reason = f"it took longer than {limit_seconds:g} s" + (f": {problem.text}" if problem else "")
-        result = BaseResult(name, BaseKind.LOST, reason)
+        return BaseResult(name, BaseKind.LOST, reason)
     except DatabaseMissing:
-        result = BaseResult(name, BaseKind.NOT_NEEDED, "the database is not there")
+        return BaseResult(name, BaseKind.NOT_NEEDED, "the database is not there")
     except WarmstandbyError as error:
-        result = BaseResult(name, BaseKind.LOST, error.detail)
+        return BaseResult(name, BaseKind.LOST, error.detail)
     except Exception as error:
         _log.exception("base point hit a bug", extra={"component": name})
-        result = BaseResult(name, BaseKind.LOST, f"{type(error).__name__}: {error}")
-    level = logging.WARNING if result.kind is BaseKind.LOST else logging.INFO
-    _log.log(level, "base point", extra={"component": name, "result": result.kind.value, "reason": result.reason})
-    return result
+        return BaseResult(name, BaseKind.LOST, f"{type(error).__name__}: {error}")
 
 
 async def _begin_term(capture: ComponentCapture, epoch: int, clock: Clock) -> BaseResult:
@@ -80,7 +99,7 @@ async def _begin_term(capture: ComponentCapture, epoch: int, clock: Clock) -> Ba
         known = await capture.spool.find_capture(node)
         point = None if known is None else await find_base(node, known, epoch)
         if point is not None:
-            return BaseResult(name, BaseKind.RECORDED, point=point)
+            return BaseResult(name, BaseKind.RECORDED, point=point, was_known=True)
         standing = await read_standing(application, name)
         if standing is None:
             return BaseResult(name, BaseKind.NOT_NEEDED, "the database is no copy: the moments it shares are its own")

@@ -66,8 +66,12 @@ class CaptureService:
             )
             self._is_migrated = True
 
-    async def begin_term(self, epoch: int, *, limit_seconds: float = BASE_SECONDS) -> tuple[BaseResult, ...]:
+    async def begin_term(
+        self, epoch: int, *, sequence_headroom: int = 0, limit_seconds: float = BASE_SECONDS
+    ) -> tuple[BaseResult, ...]:
         """Record where each copy stands at a promotion; never raises, and takes no longer than the limit in all.
+
+        Unplanned, sequences move on by a headroom: what the other node gave out last is not known.
 
         To be called after the point of no return, with apply stopped, before the databases open; never once they did:
         what the application wrote by then would be missing. Idempotent for an epoch.
@@ -80,11 +84,11 @@ class CaptureService:
             reason = error.detail if isinstance(error, WarmstandbyError) else "the node's own database does not answer"
             return tuple(BaseResult(name, BaseKind.LOST, reason) for name in self.components)
         rest = limit_seconds - (self._clock.monotonic() - begun)
-        return tuple(
-            await asyncio.gather(
-                *(begin_term(one, epoch, self._clock, limit_seconds=rest) for one in self.components.values())
-            )
+        bases = (
+            begin_term(one, epoch, self._clock, sequence_headroom=sequence_headroom, limit_seconds=rest)
+            for one in self.components.values()
         )
+        return tuple(await asyncio.gather(*bases))
 
     async def run(self) -> None:
         """Run every component's loop; never returns."""
@@ -106,7 +110,7 @@ class CaptureService:
     async def _sleep(self, seconds: float) -> None:
         """Wait for the next round; it comes at once when the node begins to do something else."""
         state, until = self._node.state, self._clock.monotonic() + seconds
-        while (left := until - self._clock.monotonic()) > 0 and self._node.state is state:
+        while (left := until - self._clock.monotonic()) > 0 and self._node.state is state:  # noqa: ASYNC110
             await asyncio.sleep(min(left, _STATE_SECONDS))
 
     async def _tick(self, capture: ComponentCapture) -> None:

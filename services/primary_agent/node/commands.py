@@ -81,6 +81,7 @@ def reserve(record: Record, asked: Promote, number: int, heard: Iterable[Term]) 
         from_reason=Reason.IN_DOUBT if record.state is State.DEMOTING else record.reason,
         peer=asked.peer,
         why=asked.why,
+        sequence_headroom=asked.sequence_headroom,
     )
     return _enter(record, _ASKED[asked.kind], attempt=attempt, demotion=None, highest_epoch=epoch)
 

@@ -51,8 +51,8 @@ class DatabaseFence(Protocol):
 class TermCapture(Protocol):
     """Notes where both copies were equal, before the databases of a promoted node open."""
 
-    async def begin_term(self, epoch: int) -> tuple[BaseResult, ...]:
-        """Return what came of it for each component; ends within its own limit and raises nothing."""
+    async def begin_term(self, epoch: int, *, sequence_headroom: int) -> tuple[BaseResult, ...]:
+        """Return what came of it for each component, its sequences moved on; ends within its limit, raises nothing."""
 
 
 class HookRunner(Protocol):

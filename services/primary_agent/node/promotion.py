@@ -101,7 +101,7 @@ class Promotion:
             case Act.LOOK_AROUND | Act.TAKE_TERM:
                 return "", await self._look(attempt, act)
             case Act.PREPARE_CAPTURE:
-                results = await self._capture.begin_term(attempt.epoch)
+                results = await self._capture.begin_term(attempt.epoch, sequence_headroom=attempt.sequence_headroom)
                 return "; ".join(f"{base.component}: {base.kind} {base.reason}".strip() for base in results), ()
             case Act.OPEN:
                 await self._fence.open()

@@ -23,7 +23,7 @@ from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, translated
 from shared.replication.model import TableMode
 from shared.replication.plan import plan_delta
-from shared.replication.returning import Base, BaseFound, ChangedTable, FindBase
+from shared.replication.returning import Base, BaseFound, ChangedTable, FindBase, KeysStored
 
 _QUERIES: Final = load_queries("services.primary_agent.returning", "returning.sql")
 
@@ -68,8 +68,8 @@ class MeetingService:
         key: Sequence[tuple[str, str]],
         caller: str,
         chunks: AsyncIterator[bytes],
-    ) -> int:
-        """Store keys (binary COPY of one bytea column) as if this node had just changed them; return their number.
+    ) -> KeysStored:
+        """Store keys (binary COPY of one bytea column) as if this node had just changed them, and count them.
 
         `table` is schema and name, `key` names and types in the order of the captured keys. Raises NotActive,
         SchemaChanged where the table's key is another one here, RequestError for bytes that are no such COPY.
@@ -88,7 +88,7 @@ class MeetingService:
                 await _drain(capture)
                 async with capture.drainer.sessions():
                     count: int = await node.fetchval(_QUERIES["store_upload"], held.number, relid, definition)
-                    return count
+        return KeysStored(**self._node.envelope(), count=count)
 
     async def _use(self, component: str, caller: str) -> ComponentCapture:
         self._node.require_exporting(caller)

@@ -61,6 +61,7 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
             not_in_effect=parts.known.not_in_effect(parts.monitor.owner),
         ),
         advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
+        rescue_count=await parts.rescues.count(),
         failover=SwitchesAnswer.of(parts.config.known.failover),
         diagnosis=DiagnosisAnswer.of(judgement),
         gate=tuple(map(CheckAnswer.of, judgement.checks)),

@@ -194,6 +194,7 @@ class StatusAnswer(Answer):
     role_change: ChangeAnswer | None = Field(description="The change of roles on its way here, else the last one.")
     configuration: ConfigSight
     advisories: tuple[AdvisoryAnswer, ...]
+    rescue_count: int = Field(description="Rescues kept on this node, until an administrator discards them.")
     failover: SwitchesAnswer
     diagnosis: DiagnosisAnswer
     gate: tuple[CheckAnswer, ...] = Field(description="Every check of a takeover by this node, judged now.")

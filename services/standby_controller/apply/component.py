@@ -1,26 +1,34 @@
-"""One component brought to the active node's state: a delta where the cursor allows, else a seed."""
+"""One component brought to the active node's state: a delta where the cursor allows, a re-sync from a moment that both
+nodes share, else a seed.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
 import asyncpg
 
-from services.standby_controller.apply.cursor import Cursor, read_cursor
+from services.standby_controller.apply.cursor import Cursor, move_cursor, read_cursor, write_cursor
 from services.standby_controller.apply.held_export import HeldExport, hold
-from services.standby_controller.apply.merge import merge_delta
+from services.standby_controller.apply.merge import Placing, merge_delta
 from services.standby_controller.apply.restore import clear_archives
+from services.standby_controller.apply.returning import Return, bring_keys, find_return, roll_back_prepared
 from services.standby_controller.apply.seed import Seeder
 from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.staging import stage_delta
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
+from services.standby_controller.rescue.keeping import forget_unkept, keep_database
+from services.standby_controller.rescue.saving import Occasion, RowRescue
+from services.standby_controller.rescue.shelf import Shelf
 from shared.clock import SystemClock
 from shared.errors import (
     CaptureNotReady,
@@ -40,7 +48,7 @@ from shared.node.client import NodeClient
 from shared.node.model import Envelope, Term
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
-from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, TableName
+from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, SyncPoint, TableName
 from shared.settings import ComponentSettings, Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
@@ -57,6 +65,7 @@ T = TypeVar("T")
 async def clear_orphans(settings: Settings) -> None:
     """Clear away what a controller that died left behind: shadow and replaced databases, archives. Idempotent."""
     await clear_databases(settings)
+    await forget_unkept(settings)
     try:
         await asyncio.to_thread(clear_archives, settings)
     except OSError as error:
@@ -71,8 +80,12 @@ async def sync_component(
     term: Term,
     envelope: Envelope,
     progress: Progress,
+    own: NodeClient | None = None,
 ) -> ComponentOutcome:
     """Bring one component to the state of the node behind `client`; the standby keeps the old state or has the new one.
+
+    With `own`, this node's agent, a database that this node served comes back from the moment both nodes share; what it
+    has alone is saved before it is overwritten. That it may be overwritten the caller has seen to.
 
     Raises SyncRunning when another controller writes to the component, and whatever stopped the sync.
     """
@@ -80,7 +93,7 @@ async def sync_component(
         with translated(f"bringing component {component.name} here"):
             if not await control.fetchval(_QUERIES["lock_component"], component.name):
                 raise SyncRunning(f"another controller writes to component {component.name}")
-            run = _ComponentSync(component, settings, client, term, envelope, progress, control)
+            run = _ComponentSync(component, settings, client, term, envelope, progress, control, own)
             return await run.run()
 
 
@@ -94,6 +107,7 @@ class _ComponentSync:
         envelope: Envelope,
         progress: Progress,
         control: Session,
+        own: NodeClient | None,
     ) -> None:
         self._component = component
         self._settings = settings
@@ -102,6 +116,8 @@ class _ComponentSync:
         self._envelope = envelope
         self._progress = progress
         self._control = control
+        self._own = own
+        self._shelf = Shelf(settings)
 
     async def run(self) -> ComponentOutcome:
         # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
@@ -121,19 +137,63 @@ class _ComponentSync:
 
     async def _delta_or_seed(self) -> ComponentOutcome:
         self._progress.enter(SyncPhase.OPENING)
+        may_return = True
         try:
             outcome = await self._delta()
         except PeerRefusal as refusal:
             if refusal.peer_code not in _SEED_CODES:
                 raise
-            reason = refusal.detail
+            reason, may_return = refusal.detail, refusal.peer_code != SchemaChanged.code
         except (SchemaChanged, Divergence, CursorMoved) as error:
-            reason = error.detail
+            reason, may_return = error.detail, False
         else:
             if outcome is not None:
                 return outcome
             reason = "there is no copy yet"
+        if may_return and self._own is not None:
+            returned = await self._return(self._own)
+            if isinstance(returned, ComponentOutcome):
+                return returned
+            reason = f"{reason}; {returned}"
         return await self._seed(reason)
+
+    async def _return(self, own: NodeClient) -> ComponentOutcome | str:
+        """Bring a database back from the moment that both nodes share; return in words why only a seed will do."""
+        begin = await find_return(self._component.name, client=self._client, own=own)
+        if isinstance(begin, str):
+            return begin
+        told = begin.divergence
+        if told is not None and told.schema_change is not None:
+            return f"since both nodes were equal, on this one {told.schema_change}"
+        try:
+            return await self._come_back(begin, own)
+        except PeerRefusal as refusal:
+            if refusal.peer_code not in _SEED_CODES:
+                raise
+            return refusal.detail
+        except (SchemaChanged, Divergence) as error:
+            return error.detail
+
+    async def _come_back(self, begin: Return, own: NodeClient) -> ComponentOutcome:
+        told = begin.divergence
+        reason = f"re-sync from sync point {begin.since.seq} that both nodes share"
+        async with self._target(self._component.database) as session:
+            rescue = None
+            if told is not None:
+                rescue = RowRescue(session, self._shelf, SystemClock(), own, told, self._occasion(reason))
+            if rescue is not None and told is not None and told.prepared:
+                await rescue.note_prepared()
+                await roll_back_prepared(session, told.prepared)
+            whole = await bring_keys(begin, client=self._client, own=own)
+            async with self._export(SyncKind.DELTA, begin.since, whole) as export:
+                finish = partial(
+                    write_cursor, session, export.manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch
+                )
+                placing = Placing(finish, None if rescue is None else rescue.save, keeps_farther_sequences=True)
+                written = await self._apply(session, export, placing, rescue)
+        await self._confirm(export.manifest)
+        outcome = self._outcome(export.manifest, reason, written, kind=SyncKind.DELTA)
+        return outcome if rescue is None else replace(outcome, rescue=rescue.saved)
 
     async def _delta(self) -> ComponentOutcome | None:
         """Bring what changed since the cursor; None where there is no copy to bring it to."""
@@ -142,28 +202,36 @@ class _ComponentSync:
                 cursor = await read_cursor(session, self._component.name)
                 if cursor is None:
                     return None
-                async with self._export(SyncKind.DELTA, cursor) as export:
-                    written = await self._apply(session, cursor, export)
+                async with self._export(SyncKind.DELTA, cursor.point) as export:
+                    placing = self._move(session, cursor, export.manifest)
+                    written = await self._apply(session, export, placing)
         except DatabaseMissing:
             return None
         await self._confirm(export.manifest)
-        return self._outcome(export.manifest, None, written, before=cursor)
+        return self._outcome(export.manifest, None, written, kind=SyncKind.DELTA, before=cursor)
 
-    async def _apply(self, session: Session, cursor: Cursor, export: HeldExport) -> dict[str, int]:
+    def _move(self, session: Session, cursor: Cursor, manifest: Manifest) -> Placing:
+        """Return what goes with a delta: the cursor moves on from where it stands."""
+        return Placing(partial(move_cursor, session, cursor, manifest, epoch=self._term.epoch))
+
+    async def _apply(
+        self, session: Session, export: HeldExport, placing: Placing, rescue: RowRescue | None = None
+    ) -> dict[str, int]:
         manifest = export.manifest
         with translated(f"applying changes to database {self._component.database}"):
             await self._use_origin(session)
             self._progress.enter(SyncPhase.COPYING)
             staged = await stage_delta(session, self._client, manifest, self._progress)
             await export.close()
+            if rescue is not None:
+                await rescue.stage(staged)
             self._progress.enter(SyncPhase.APPLYING)
             return await merge_delta(
                 session,
-                cursor,
                 manifest,
                 staged,
                 database=self._component.database,
-                epoch=self._term.epoch,
+                placing=placing,
                 progress=self._progress,
             )
 
@@ -182,22 +250,25 @@ class _ComponentSync:
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
             await Fence(self._settings, SystemClock()).close_shadow(shadow.name)
-            await shadow.swap_in()
+            occasion = self._occasion(reason)
+            kept = await keep_database(self._shelf, shadow, self._component.name, self._envelope.node_id, occasion)
+            await shadow.swap_in(keep_as=None if kept is None else kept.kept_database)
         except BaseException:
             await shadow.discard()
             raise
         await self._confirm(manifest)
-        return self._outcome(manifest, reason, seeded.rows_per_table, before=None)
+        outcome = self._outcome(manifest, reason, seeded.rows_per_table, kind=SyncKind.SEED)
+        return replace(outcome, rescue=kept)
 
     async def _catch_up(self, shadow: Shadow, cursor: Cursor, left_out: tuple[TableName, ...]) -> Manifest:
         """Finish a seed by a delta that brings the tables it had to leave out, whole."""
-        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor, left_out) as export:
-            await self._apply(session, cursor, export)
+        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor.point, left_out) as export:
+            await self._apply(session, export, self._move(session, cursor, export.manifest))
         return export.manifest
 
     @asynccontextmanager
     async def _export(
-        self, kind: SyncKind, cursor: Cursor | None, whole: tuple[TableName, ...] = ()
+        self, kind: SyncKind, since: SyncPoint | None, whole: tuple[TableName, ...] = ()
     ) -> AsyncIterator[HeldExport]:
         """Open an export, and close it whatever happens."""
         request = OpenExport(
@@ -205,7 +276,7 @@ class _ComponentSync:
             pair_id=self._envelope.pair_id,
             term=self._term.epoch,
             kind=kind,
-            since=None if cursor is None else cursor.point,
+            since=since,
             whole=whole,
         )
         manifest = await self._open(request)
@@ -262,8 +333,17 @@ class _ComponentSync:
         except PeerError as error:
             _log.warning("sync point not confirmed", extra={"component": self._component.name, "detail": error.detail})
 
+    def _occasion(self, reason: str) -> Occasion:
+        return Occasion(self._component.database, self._term.owner, self._term.epoch, reason)
+
     def _outcome(
-        self, manifest: Manifest, reason: str | None, written: dict[str, int], *, before: Cursor | None
+        self,
+        manifest: Manifest,
+        reason: str | None,
+        written: dict[str, int],
+        *,
+        kind: SyncKind,
+        before: Cursor | None = None,
     ) -> ComponentOutcome:
         tokens = {} if before is None else before.object_tokens
         drift = tuple(
@@ -274,7 +354,7 @@ class _ComponentSync:
         progress = self._progress
         return ComponentOutcome(
             component=self._component.name,
-            kind=SyncKind.DELTA if before is not None else SyncKind.SEED,
+            kind=kind,
             reason=reason,
             point=manifest.point,
             rows=sum(written.values()),

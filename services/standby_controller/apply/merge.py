@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
 
-from services.standby_controller.apply.cursor import Cursor, hold_guard, move_cursor
+from services.standby_controller.apply.cursor import hold_guard
 from services.standby_controller.apply.indexes import build_again, lay_aside
 from services.standby_controller.apply.staging import StagedTable
 from services.standby_controller.progress import Progress
 from shared.errors import Divergence
 from shared.postgres.keys import write_key_match
 from shared.postgres.queries import load_queries, quote_identifier
-from shared.postgres.sequences import list_sequences
+from shared.postgres.sequences import farther, list_ranges, list_sequences, set_positions
 from shared.postgres.sessions import Session
-from shared.replication.model import Manifest, SequenceValue, TableMode
+from shared.replication.model import Manifest, TableMode
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
+Step = Callable[[], Awaitable[None]]
+
 BULK_ROWS: Final = 20_000
 _BULK_SHARE: Final = 0.25
 """Share of a table's rows from which an index is built faster anew than entry by entry."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placing:
+    """What goes with the rows in their transaction: what is done before the first is touched, and what ends it."""
+
+    finish: Step
+    """Writes where the copy stands now."""
+    begin: Step | None = None
+    """Saves what is about to be overwritten."""
+    keeps_farther_sequences: bool = False
+
+
 async def merge_delta(
     session: Session,
-    cursor: Cursor,
     manifest: Manifest,
     staged: tuple[StagedTable, ...],
     *,
     database: str,
-    epoch: int,
+    placing: Placing,
     progress: Progress,
 ) -> dict[str, int]:
     """Apply what has landed in one transaction with the cursor and return the rows written for each table.
@@ -43,6 +57,8 @@ async def merge_delta(
         async with session.transaction():
             await session.execute("SET LOCAL session_replication_role = replica")
             await hold_guard(session, database)
+            if placing.begin is not None:
+                await placing.begin()
             await _switch_firing(session, staged, off=True)
             laid_aside = [
                 await lay_aside(session, table.sql_name, table.plain_indexes) if is_bulk(table) else ()
@@ -55,27 +71,23 @@ async def merge_delta(
                 await build_again(session, indexes)
                 progress.finish_table(table.name, written[table.name])
             await _switch_firing(session, staged, off=False)
-            await set_sequences(session, manifest)
-            await move_cursor(session, cursor, manifest, epoch=epoch)
+            await set_sequences(session, manifest, keeps_farther=placing.keeps_farther_sequences)
+            await placing.finish()
     except asyncpg.IntegrityConstraintViolationError as error:
         raise Divergence(f"the copy does not take the active node's rows: {error}") from error
     return written
 
 
-async def set_sequences(session: Session, manifest: Manifest) -> None:
-    """Bring the sequences that stand elsewhere to the active node's positions."""
+async def set_sequences(session: Session, manifest: Manifest, *, keeps_farther: bool = False) -> None:
+    """Bring the sequences that stand elsewhere to the active node's positions, or to the farther of both."""
     present = {(value.schema_name, value.name): value for value in await list_sequences(session)}
-    moved: list[SequenceValue] = [
-        value for value in manifest.sequences if present.get((value.schema_name, value.name)) not in (None, value)
+    ranges = await list_ranges(session) if keeps_farther else {}
+    wanted = [
+        farther(value, present[name], ranges[name]) if keeps_farther else value
+        for value in manifest.sequences
+        if (name := (value.schema_name, value.name)) in present
     ]
-    if moved:
-        await session.execute(
-            _QUERIES["set_sequences"],
-            [value.schema_name for value in moved],
-            [value.name for value in moved],
-            [value.last_value for value in moved],
-            [value.is_called for value in moved],
-        )
+    await set_positions(session, [value for value in wanted if present[value.schema_name, value.name] != value])
 
 
 def is_bulk(table: StagedTable) -> bool:

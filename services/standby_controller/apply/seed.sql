@@ -24,6 +24,11 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = $1
 -- Return the replication slots of a database, which keep it from being dropped.
 SELECT slot_name::text AS name FROM pg_replication_slots WHERE database = $1;
 
+-- name: drop_our_slots
+-- Drop the slots of ours in a database: they keep it from being dropped, and hold the server's log for one that is kept.
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+ WHERE database = $1 AND starts_with(slot_name, 'warmstandby_');
+
 -- name: rename_database
 -- Give a database another name.
 ALTER DATABASE {database} RENAME TO {name};
@@ -55,3 +60,7 @@ SELECT rolsuper FROM pg_roles WHERE rolname = current_user;
 -- name: list_roles
 -- Return the roles that exist here, of those named.
 SELECT rolname::text AS name FROM pg_roles WHERE rolname = ANY ($1::text[]);
+
+-- name: read_role
+-- Return the role of this session.
+SELECT current_user::text;

@@ -14,12 +14,14 @@ import asyncpg
 from services.standby_controller.apply.cursor import hold_node_guard
 from shared.errors import PostgresError, SeedRefused
 from shared.log import fields_of
+from shared.postgres.application import read_standing
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import DatabaseProperties, Manifest
 from shared.settings import Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "seed.sql")
+_TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
 _SWAP_ATTEMPTS: Final = 20
 _SWAP_PAUSE_SECONDS: Final = 0.25
 _log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Shadow:
         self.seed_id = secrets.token_hex(6)
         self.name = _prefix(settings, "seed") + self.seed_id
         self.live = live
+        self.rescue_name = _prefix(settings, "rescue") + self.seed_id
         self._old = _prefix(settings, "old") + self.seed_id
         self._session = session
         self._settings = settings
@@ -101,10 +104,21 @@ class Shadow:
                 "a property of the database is not copied", extra={"statement": statement, "detail": str(error)}
             )
 
-    async def swap_in(self) -> None:
+    async def must_keep_live(self, component: str) -> bool:
+        """Say whether the live database holds what is nowhere else: it was used, and it is no copy."""
+        if not await self._session.fetchval(_QUERIES["database_exists"], self.live):
+            return False
+        dsn = self._settings.postgres.apply_dsn.get_secret_value()
+        async with open_session(dsn, database=self.live) as session:
+            if await read_standing(session, component) is not None:
+                return False
+            return bool(await session.fetchval(_TARGET["holds_rows"]))
+
+    async def swap_in(self, *, keep_as: str | None = None) -> None:
         """Rename the live database away and the shadow to its name, in one transaction; then drop the old one.
 
-        A client that connects meanwhile waits or is told that the database does not exist; it never sees the wrong one.
+        An old one that is to be kept has the name given, and no slot of ours. A client that connects meanwhile waits
+        or is told that the database does not exist; it never sees the wrong one.
         """
         with translated(f"swapping database {self.live}"):
             had_live = await self._session.fetchval(_QUERIES["database_exists"], self.live)
@@ -112,13 +126,16 @@ class Shadow:
                 await self._session.fetchval(_QUERIES["end_sessions"], self.live)
                 await self._session.fetchval(_QUERIES["end_sessions"], self.name)
                 try:
-                    await self._rename(had_live=had_live)
+                    await self._rename(had_live=had_live, old_name=keep_as or self._old)
                     break
                 except asyncpg.ObjectInUseError:
                     if attempt == _SWAP_ATTEMPTS:
                         raise
                     await asyncio.sleep(_SWAP_PAUSE_SECONDS)
-        if had_live:
+            if keep_as is not None:
+                await drop_our_slots(self._session, keep_as)
+                await self._try(_QUERIES["close_database"].format(database=quote_identifier(keep_as)))
+        if had_live and keep_as is None:
             await drop_database(self._session, self._old)
 
     async def discard(self) -> None:
@@ -134,9 +151,9 @@ class Shadow:
         except PostgresError as error:
             _log.warning("shadow database stays until the next sync", extra={"database": self.name, **fields_of(error)})
 
-    async def _rename(self, *, had_live: bool) -> None:
+    async def _rename(self, *, had_live: bool, old_name: str) -> None:
         rename = _QUERIES["rename_database"]
-        live, shadow, old = (quote_identifier(name) for name in (self.live, self.name, self._old))
+        live, shadow, old = (quote_identifier(name) for name in (self.live, self.name, old_name))
         async with self._session.transaction():
             await hold_node_guard(self._session)
             if had_live:
@@ -144,9 +161,23 @@ class Shadow:
             await self._session.execute(rename.format(database=shadow, name=live))
 
 
+async def drop_our_slots(session: Session, name: str) -> None:
+    """Drop the slots that our agent made in a database, ending its session on one; others are not ours to drop."""
+    for _ in range(_SWAP_ATTEMPTS):
+        try:
+            await session.fetch(_QUERIES["drop_our_slots"], name)
+        except asyncpg.ObjectInUseError:
+            await session.fetchval(_QUERIES["end_sessions"], name)
+            await asyncio.sleep(_SWAP_PAUSE_SECONDS)
+        else:
+            return
+    await session.fetch(_QUERIES["drop_our_slots"], name)
+
+
 async def drop_database(session: Session, name: str) -> bool:
     """Drop a database; one that cannot be dropped now is told of and tried again before the next sync."""
     try:
+        await drop_our_slots(session, name)
         await session.execute(_QUERIES["drop_database"].format(database=quote_identifier(name)))
     except (asyncpg.ObjectInUseError, asyncpg.InsufficientPrivilegeError) as error:
         slots = [row["name"] for row in await session.fetch(_QUERIES["list_slots"], name)]

@@ -118,7 +118,13 @@ MERGE INTO ONLY {table} AS t USING pg_temp.{rows} AS r ON {row_match}
 WHEN MATCHED AND ROW({old})::record OPERATOR(pg_catalog.*<>) ROW({new})::record THEN UPDATE SET {assignments}
 WHEN NOT MATCHED THEN INSERT ({columns}) OVERRIDING SYSTEM VALUE VALUES ({new});
 
--- name: set_sequences
--- Bring sequences to the active node's positions.
-SELECT setval(format('%I.%I', s.schema_name, s.name)::regclass, s.last_value, s.is_called)
-  FROM unnest($1::text[], $2::text[], $3::bigint[], $4::boolean[]) AS s (schema_name, name, last_value, is_called);
+-- name: holds_rows
+-- Say whether the database was used: an application's table has a page.
+SELECT EXISTS (SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+                WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND c.oid >= 16384
+                  AND n.nspname NOT IN ('warmstandby', 'information_schema') AND n.nspname !~ '^pg_'
+                  AND pg_relation_size(c.oid) > 0);
+
+-- name: rollback_prepared
+-- End a transaction that was prepared (its name is put in).
+ROLLBACK PREPARED {gid};

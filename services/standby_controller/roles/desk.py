@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from services.standby_controller.apply.returning import ReturnView
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.roles.agents import OwnAgent, PeerAgent
@@ -35,6 +36,10 @@ class AdministeredAgent(OwnAgent, Protocol):
         """Serve again."""
 
 
+async def _nothing_told(_: Source) -> tuple[ReturnView, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Agents:
     """This node's agent and the peers', and whether this node has what no other has."""
@@ -42,6 +47,7 @@ class Agents:
     own: AdministeredAgent
     peers: Mapping[str, PeerAgent]
     is_clean: Callable[[Source], Awaitable[bool]]
+    divergence: Callable[[Source], Awaitable[tuple[ReturnView, ...]]] = _nothing_told
 
     def peer(self, node_id: str) -> PeerAgent:
         """Return the way to a peer; raises NotFound."""
@@ -59,6 +65,7 @@ class RoleDesk:
     swaps: PlannedSwaps
     returning: Return
     own_agent: AdministeredAgent
+    divergence: Callable[[Source], Awaitable[tuple[ReturnView, ...]]]
 
     @classmethod
     def build(
@@ -75,7 +82,9 @@ class RoleDesk:
         changes = RoleChanges(recorder, clock)
         return cls(
             changes=changes,
-            takeover=Takeover(judge, agents.own, agents, changes, clock),
+            takeover=Takeover(
+                judge, agents.own, agents, changes, clock, lambda: config.known.failover.sequence_headroom
+            ),
             swaps=PlannedSwaps(
                 judge,
                 agents.own,
@@ -96,6 +105,7 @@ class RoleDesk:
                 clock,
             ),
             own_agent=agents.own,
+            divergence=agents.divergence,
         )
 
     def siblings(self) -> tuple[Sibling, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final, Protocol
 
 from services.standby_controller.policy.detector import Diagnosis, FailureKind, Way
@@ -83,12 +83,21 @@ class Peers(Protocol):
 class Takeover:
     """Begins failovers; the agent finishes them."""
 
-    def __init__(self, judge: Judge, own: OwnAgent, peers: Peers, changes: RoleChanges, clock: Clock) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        own: OwnAgent,
+        peers: Peers,
+        changes: RoleChanges,
+        clock: Clock,
+        sequence_headroom: Callable[[], int],
+    ) -> None:
         self._judge = judge
         self._own = own
         self._peers = peers
         self._changes = changes
         self._clock = clock
+        self._sequence_headroom = sequence_headroom
         self._abandoned = 0
         self._not_before = 0.0
 
@@ -177,6 +186,7 @@ class Takeover:
             silent_seconds=None if is_ordered or since is None else max(0.0, self._clock.monotonic() - since),
             peer=judgement.peer_id if is_ordered else None,
             may_leave_fence=may_leave_fence,
+            sequence_headroom=self._sequence_headroom(),
             why=change.why,
         )
         await self._own.promote(asked)

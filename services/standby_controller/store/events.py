@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     TRANSITION_BEGUN = "transition_begun"
     TRANSITION_DONE = "transition_done"
     TRANSITION_FAILED = "transition_failed"
+    RESCUE_SAVED = "rescue_saved"
+    RESCUE_DISCARDED = "rescue_discarded"
     CONFIG_CHANGED = "config_changed"
     CONFIG_OVERRULED = "config_overruled"
     TOKEN_CREATED = "token_created"
