@@ -13,6 +13,7 @@ import httpx
 Json = dict[str, Any]
 
 POLL_SECONDS: Final = 0.1
+CHANGE_PATIENCE_SECONDS: Final = 20.0
 RUNNING: Final = "running"
 
 
@@ -63,8 +64,11 @@ class PeopleApi:
         return await self._ask("POST", path, json=body or {})
 
     async def change_roles(self, path: str, body: Json | None = None) -> Json:
-        """Begin a change of roles, wait for its end and return it; raises ApiError where it failed."""
-        begun = await self.post(path, body)
+        """Begin a change of roles, wait for its end and return it; raises ApiError where it failed.
+
+        A controller that has only just started says 503: so long it is asked again.
+        """
+        begun = await self._begin_change(path, body)
         while True:
             change: Json | None = (await self.get("/v1/status"))["role_change"]
             if change is not None and change["id"] == begun["id"] and change["ended_at"] is not None:
@@ -73,6 +77,16 @@ class PeopleApi:
         if change["failure"] is not None:
             raise ApiError(f"POST {path}: {change['failure']['detail']}", code=change["failure"]["code"])
         return change
+
+    async def _begin_change(self, path: str, body: Json | None) -> Json:
+        deadline = time.monotonic() + CHANGE_PATIENCE_SECONDS
+        while True:
+            try:
+                return await self.post(path, body)
+            except ApiError as error:
+                if error.status not in (None, 503) or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(POLL_SECONDS)
 
     async def read_sync(self, sync_id: str) -> Json:
         """Read a sync; raises ApiError."""

@@ -130,6 +130,7 @@ class Story:
                 len(self.report.rounds), sides, None, shown_before=None, look=self._live.look, begin=self._live.begin
             )
             self._tell(found)
+            self.report.failure.rows_in_database = found.comparison.rows
 
     async def _stay(self, clusters: Clusters) -> None:
         """Let the application write and the schedule sync until cancelled."""

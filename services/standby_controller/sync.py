@@ -188,11 +188,15 @@ class SyncRunner:
         except PostgresError as error:
             log.warning("orphans of a killed seed not removed", extra=fields_of(error))
 
+    def require_ready(self) -> None:
+        """Raise PostgresError until the history was read."""
+        if self._group is None:
+            raise PostgresError("the history of syncs was not read yet", retry_after_seconds=1.0)
+
     def _require_idle(self) -> None:
         if self._running is not None:
             raise SyncRunning(f"sync {self._running.record.id} is running")
-        if self._group is None:
-            raise PostgresError("the history of syncs was not read yet")
+        self.require_ready()
 
     def _set_off(
         self, record: SyncRecord, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None

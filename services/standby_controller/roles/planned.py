@@ -41,7 +41,11 @@ class PlannedSwaps:
         self._clock = clock
 
     def begin(self, requested_by: str, reason: str) -> Change:
-        """Begin a switchover; raises NotStandby, NotActive, PeerUnreachable, GateRefused, TransitionRunning."""
+        """Begin a switchover; raises NotStandby, NotActive, PeerUnreachable, GateRefused, TransitionRunning.
+
+        Raises PostgresError until the history of syncs was read.
+        """
+        self._runner.require_ready()
         check_standby(self._monitor.own)
         source = find_source(self._monitor.nodes)
         judgement = self._judge.judge()
