@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,19 @@ from pydantic import SecretStr
 from lab import hba
 from lab.cluster import Cluster, ClusterError
 from lab.database import Database
-from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE, PROBE_ROLE, Rights, prepare_roles
-from services.primary_agent.capture.service import CaptureService
+from lab.roles import (
+    APPLY_ROLE,
+    NODE_ROLE,
+    OWN_DATABASE,
+    PROBE_ROLE,
+    Rights,
+    open_databases,
+    prepare_roles,
+    run_roles_sql,
+)
 from shared.clock import SystemClock
 from shared.fencing.fence import Fence
-from shared.node.model import State
+from shared.postgres.migrations import migrate
 from shared.settings import Settings
 from tests.node_file import node_settings
 
@@ -34,9 +42,41 @@ SCHEMA = """
 """
 
 
-class _Active:
-    is_active = True
-    state = State.ACTIVE
+TRAITS = f"""
+    REVOKE CONNECT ON DATABASE shop FROM PUBLIC;
+    GRANT CONNECT, TEMPORARY ON DATABASE shop TO {READER};
+    GRANT CONNECT ON DATABASE shop TO warmstandby;
+    GRANT CREATE ON DATABASE shop TO {CHIEF};
+    ALTER DATABASE shop CONNECTION LIMIT 7;
+    ALTER DATABASE shop SET default_transaction_read_only = off;
+    ALTER DATABASE shop SET work_mem = '5MB';
+    ALTER ROLE {READER} IN DATABASE shop SET default_transaction_read_only = on;
+"""
+"""Properties of a database that are unlike the usual ones."""
+RESET = """
+    DELETE FROM fence.closed;
+    UPDATE agent.guard SET accepts_apply = true;
+    ALTER ROLE warmstandby_apply LOGIN;
+"""
+
+
+async def prepare(cluster: Cluster, rights: Rights) -> None:
+    """Make the roles, and the node's own database with all its schemas."""
+    prepare_roles(cluster, {"shop": OWNER}, rights)
+    cluster.psql(f"CREATE ROLE {CHIEF} LOGIN SUPERUSER; CREATE ROLE {READER} LOGIN")
+    dsn = cluster.dsn(OWN_DATABASE, NODE_ROLE)
+    await migrate(dsn, package="services.primary_agent.capture.migrations", schema="agent")
+    await migrate(dsn, package="shared.fencing.migrations", schema="fence")
+
+
+@contextmanager
+def without_lent_rights(cluster: Cluster) -> Iterator[None]:
+    """Have the server as an administrator left it who never ran the newer docs/roles.sql."""
+    cluster.psql("DROP SCHEMA lent CASCADE", OWN_DATABASE)
+    try:
+        yield
+    finally:
+        run_roles_sql(cluster, "shop", OWNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +88,15 @@ class Stage:
     settings: Settings
 
     @classmethod
-    async def make(cls, cluster: Cluster, folder: Path, *, strength: str, rights: Rights, **fencing: object) -> Stage:
-        """Make roles, the node's own database with its guard row, and the application's; what was before goes."""
+    def make(cls, cluster: Cluster, folder: Path, *, strength: str, **fencing: object) -> Stage:
+        """Make the application's database on a prepared cluster, open and empty of any record."""
         database = Database(cluster, "shop")
-        prepare_roles(cluster, {"shop": OWNER}, rights)
         database.drop()
-        for role, kind in ((CHIEF, "SUPERUSER"), (READER, "NOSUPERUSER")):
-            cluster.psql(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN {kind}")
-        Database.create(cluster, "shop", options=f'OWNER "{OWNER}"')
-        database.psql(SCHEMA, user=OWNER)
+        open_databases(cluster)
+        cluster.psql(RESET, OWN_DATABASE)
+        cluster.psql(f'CREATE DATABASE shop OWNER "{OWNER}"')
         cluster.psql("GRANT CREATE ON DATABASE shop TO warmstandby")
+        database.psql(SCHEMA, user=OWNER)
         values: dict[str, object] = {
             "probe_dsn": cluster.dsn(OWN_DATABASE, PROBE_ROLE),
             "reader_roles": ["postgres"],
@@ -75,7 +114,6 @@ class Stage:
         settings = settings.model_copy(
             update={"components": (settings.components[0].model_copy(update={"database": "shop"}),)}
         )
-        await CaptureService(settings, SystemClock(), _Active()).prepare()
         return cls(cluster, database, settings)
 
     def fence(self) -> Fence:

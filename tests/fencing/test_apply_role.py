@@ -23,7 +23,7 @@ from shared.fencing.fence import Fence
 from shared.postgres.application import install_application_schema
 from shared.postgres.sessions import open_session
 from tests.fencing.conftest import NewStage
-from tests.fencing.stage import Stage
+from tests.fencing.stage import Stage, without_lent_rights
 
 SECONDS: Final = 5.0
 
@@ -163,10 +163,10 @@ def guards_of_node(stage: Stage) -> str:
 async def test_without_the_lent_rights(new_stage: NewStage) -> None:
     """An older installation: sessions end and guards close all the same; the login stays, which the log tells."""
     stage = await new_stage(strength="hba", rights=Rights.DOCUMENTED)
-    stage.cluster.psql("DROP SCHEMA lent CASCADE", "warmstandby")
     await install(stage)
     async with open_session(apply_dsn_of(stage)) as session:
-        await stage.fence().stop_apply(SECONDS)
+        with without_lent_rights(stage.cluster):
+            await stage.fence().stop_apply(SECONDS)
         assert guards(stage) == ("f", "f")
         await asyncio.sleep(0.05)
         assert session.is_closed()

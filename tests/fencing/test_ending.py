@@ -14,7 +14,7 @@ from lab.cluster import Cluster
 from lab.roles import Rights
 from shared.errors import FenceIncomplete
 from tests.fencing.conftest import NewStage
-from tests.fencing.stage import CHIEF, OWNER, READER, Stage
+from tests.fencing.stage import CHIEF, OWNER, READER, Stage, without_lent_rights
 
 SECONDS = 5.0
 
@@ -22,11 +22,10 @@ SECONDS = 5.0
 async def test_a_superuser_inside_without_the_lent_rights(new_stage: NewStage) -> None:
     """Ordinary sessions end; the superuser's is named, with what to do about it."""
     stage = await new_stage(strength="hba", rights=Rights.DOCUMENTED)
-    stage.cluster.psql("DROP SCHEMA lent CASCADE", "warmstandby")
-    fence = stage.fence()
+    fence, lent = stage.fence(), without_lent_rights(stage.cluster)
     async with stage.session(OWNER) as ordinary, stage.session(CHIEF) as chief:
         await fence.close()
-        with pytest.raises(FenceIncomplete, match=r"pid .* of chief in shop") as caught:
+        with lent, pytest.raises(FenceIncomplete, match=r"pid .* of chief in shop") as caught:
             await fence.end(0.5)
         assert len(caught.value.sessions) == 1
         assert "docs/roles.sql" in caught.value.hint
@@ -145,6 +144,7 @@ async def test_what_a_proof_says(stage: Stage, strength: str) -> None:
     assert (CHIEF in proof.able_to_pass) is (strength == "limit")
 
 
+@pytest.mark.parametrize("strength", ["hba", "limit"])
 async def test_a_proof_without_a_probe(new_stage: NewStage, strength: str) -> None:
     """Rules or rights are read; that nobody tried is said. A probe that can log in nowhere proves nothing either."""
     stage = await new_stage(strength=strength, rights=Rights.DOCUMENTED, probe_dsn=None)

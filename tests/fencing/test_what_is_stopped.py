@@ -203,6 +203,7 @@ async def test_a_swap_and_a_rename_after_the_fence(stage: Stage, strength: str) 
     assert stage.writes(OWNER)
 
 
+@pytest.mark.parametrize("strength", ["hba", "limit"])
 async def test_a_subscription(new_stage: NewStage, strength: str) -> None:
     """It writes without any client's session; its own server is the publisher here."""
     stage = await new_stage(strength=strength, rights=Rights.SUPERUSER)
