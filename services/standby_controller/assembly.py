@@ -165,9 +165,15 @@ async def assemble(
 
 
 def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
+    has_recalled = False
+
     async def keep_database() -> None:
+        nonlocal has_recalled
         if not parts.database.is_prepared:
             await parts.database.prepare()
+        if not has_recalled:
+            parts.gatekeeper.recall_failover(await parts.transitions.last_automatic_failover())
+            has_recalled = True
         await recorder.flush()
 
     async def keep_on() -> None:

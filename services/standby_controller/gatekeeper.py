@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from services.standby_controller.arming import Arming
@@ -136,6 +137,7 @@ class Gatekeeper:
         self._clock = clock
         self._switches: FailoverGroup | None = None
         self._took_over_at: float | None = None
+        self._disarmed_because: str | None = None
         self._told: bool | None = None
         self._changed_at: float | None = None
         self.attempt = AttemptFacts.before_any(settings)
@@ -150,23 +152,32 @@ class Gatekeeper:
         return Sibling("gate", run)
 
     def note_automatic_failover(self, ago_seconds: float = 0.0) -> None:
-        """Begin the cooldown: this node took over by itself."""
-        self._took_over_at = self._clock.monotonic() - ago_seconds
+        """Begin the cooldown: a node of the pair took over by itself; an earlier one changes nothing."""
+        at = self._clock.monotonic() - ago_seconds
+        self._took_over_at = at if self._took_over_at is None else max(at, self._took_over_at)
+
+    def recall_failover(self, at: datetime | None) -> None:
+        """Go on with the cooldown of an automatic failover that the history tells of."""
+        if at is not None:
+            self.note_automatic_failover(max(0.0, (self._clock.now() - at).total_seconds()))
 
     def note_attempt(self, attempt: AttemptFacts | None) -> None:
         """Take what an attempt brought to light; None forgets it."""
         self.attempt = AttemptFacts.before_any(self._settings) if attempt is None else attempt
 
-    async def disarm(self, why: str) -> None:
-        """Stop automatic failover until an administrator arms it again; raises PostgresError."""
-        await self._arming.set_armed(False, "the controller", why)
+    def disarm(self, why: str) -> None:
+        """Stop automatic failover until an administrator arms it again: here at once, in the document soon."""
+        self._disarmed_because = why
 
     def automatic_failover_age_seconds(self) -> float | None:
-        """Return how long ago this node took over by itself, as far as this process knows."""
+        """Return how long ago a node took over by itself, as this process saw or the history says."""
         return None if self._took_over_at is None else self._clock.monotonic() - self._took_over_at
 
     async def look(self) -> None:
-        """Judge, and tell when the pair has become protected or unprotected for longer than one look."""
+        """Judge, and tell when the pair has become protected or unprotected for longer than one look.
+
+        Raises PostgresError while it cannot be written that this controller disarmed automatic failover.
+        """
         judgement = self.judge()
         now, is_protected = judgement.at_seconds, judgement.is_protected
         if is_protected == self._told:
@@ -176,6 +187,9 @@ class Gatekeeper:
             if now - self._changed_at >= self._settings.controller.heartbeat_seconds:
                 self._tell(judgement)
         self.judged.set()
+        if self._disarmed_because is not None:
+            await self._arming.set_armed(False, "the controller", self._disarmed_because)
+            self._disarmed_because = None
 
     def judge(self) -> Judgement:
         """Return what is found now; asks nobody."""
@@ -246,7 +260,7 @@ class Gatekeeper:
             is_known=self._config.is_known,
             is_policy_promote=failover.policy is FailoverPolicy.PROMOTE,
             may_promote_itself=self._settings.node.promotion is Promotion.AUTOMATIC,
-            is_armed=failover.armed,
+            is_armed=failover.armed and self._disarmed_because is None,
             is_in_maintenance=failover.maintenance,
             is_fence_peer_required=failover.fence_peer_required,
             cooldown_seconds=failover.cooldown_seconds,

@@ -59,6 +59,7 @@ def trouble_event(facts: NodeFacts, kind: FailureKind, now: datetime) -> NewEven
         event_kind = own.get(event_kind, event_kind)
     who = "This node's agent" if facts.is_own else f"Node {facts.node_id}"
     seen = facts.problem.detail if facts.problem else facts.series.looks[-1].detail if facts.series.looks else ""
+    seen = "" if kind is FailureKind.WELL else seen
     return NewEvent(now, event_kind, severity, facts.node_id, f"{who} {what}" + (f": {seen}" if seen else ""))
 
 

@@ -69,8 +69,11 @@ class Judge(Protocol):
     def judge(self) -> Judgement:
         """Return what is found now; asks nobody."""
 
-    async def disarm(self, why: str) -> None:
+    def disarm(self, why: str) -> None:
         """Stop automatic failover until an administrator arms it again."""
+
+    def note_automatic_failover(self) -> None:
+        """Begin the pause before the next one."""
 
 
 class Peers(Protocol):
@@ -163,9 +166,10 @@ class Takeover:
             self._not_before = self._clock.monotonic() + pause
             if self._abandoned >= len(_BACK_OFF_SECONDS):
                 self._abandoned = 0
-                await self._judge.disarm(f"three attempts were given up, the last because: {error.detail}")
+                self._judge.disarm(f"three attempts were given up, the last because: {error.detail}")
             raise
         self._abandoned = 0
+        self._judge.note_automatic_failover()
 
     async def _run(
         self,

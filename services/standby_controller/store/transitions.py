@@ -31,6 +31,7 @@ _OWN_JOURNAL: Final = "journal"
 _WITNESS_WITHIN: Final = timedelta(days=1)
 _LOOKED_BEFORE: Final = timedelta(seconds=60)
 _LOOKS: Final = 24
+_RECENT_FAILOVERS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,12 @@ class Transitions:
             data = {"looks": [_look(look) for look in reversed(looks)]}
             await self.add_evidence(row["id"], Topic.LOOKS, at, data)
         return len(found)
+
+    async def last_automatic_failover(self) -> datetime | None:
+        """Return when a node of the pair last took over by itself; None where that is not known to have happened."""
+        wanted = TransitionFilter(kinds=("failover",), results=(TransitionResult.SUCCEEDED,))
+        found = (await self.list_transitions(wanted, _RECENT_FAILOVERS, None)).items
+        return next((one.ended_at for one in found if not one.is_by_hand), None)
 
     async def read(self, transition_id: str) -> Transition:
         """Return one transition; raises NotFound."""

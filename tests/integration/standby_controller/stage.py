@@ -354,7 +354,7 @@ async def open_stage(
 async def _settle(parts: Parts) -> None:
     async def is_settled() -> bool:
         nodes_were_asked = parts.monitor.own.state and parts.monitor.peers[0].reach is not Reach.UNKNOWN
-        return bool(nodes_were_asked) and parts.runner.is_ready
+        return bool(nodes_were_asked) and parts.runner.is_ready and parts.config.is_known
 
     await eventually(is_settled)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from services.standby_controller.policy.detector import FailureKind, Way
 from services.standby_controller.store.tokens import Role
 from shared.errors import PeerError, PeerRefusedUs, PeerUnreachable, WarmstandbyError
 from shared.node.controller_model import ControllerView, Gap
-from shared.node.model import ApplicationHealth, DatabaseHealth, Problem, State, Term
+from shared.node.model import ApplicationHealth, DatabaseHealth, JournalEntry, Problem, State, Term
 from tests.integration.standby_controller.stage import Stage, eventually, open_stage
 
 SILENT = PeerUnreachable("no route to host")
@@ -92,6 +93,7 @@ async def test_what_an_answering_node_says_of_itself(newest_dsn: str, tmp_path: 
         )
         assert stage.parts.gatekeeper.judge().way is Way.NONE
         await eventually(lambda: has_event(stage, "peer_application_down"))
+        stage.peer_controller.error = None  # it records the wider right, which counts from then on
         await change_failover(stage, application_down="takeover")
         await eventually(judged(stage, lambda found: found.way is Way.ORDERED))
 
@@ -115,7 +117,7 @@ async def test_looks_on_demand_and_an_export_s_life_sign_hurry_nothing(newest_ds
 async def test_a_standby_becomes_eligible_on_the_active_node_first(newest_dsn: str, tmp_path: Path) -> None:
     """And is forgotten there last; with the active node silent it is forgotten here all the same."""
     async with open_stage(newest_dsn, tmp_path) as stage:
-        assert codes(stage) == ["not_eligible", "unsynced"]
+        await eventually(lambda: _is(lambda: codes(stage) == ["not_eligible", "unsynced"]))
         await asyncio.sleep(1.5)
         assert stage.peer.asked == stage.own.asked == []
         await stage.ended((await stage.post("/v1/syncs"))["id"])
@@ -217,22 +219,64 @@ async def test_a_cooldown_holds_on_both_nodes(newest_dsn: str, tmp_path: Path) -
     """Whichever of them took over by itself last."""
     async with open_stage(newest_dsn, tmp_path) as stage:
         await protect(stage)
+        stage.parts.gatekeeper.note_automatic_failover(ago_seconds=601.0)
+        assert codes(stage) == []
         stage.parts.gatekeeper.note_automatic_failover(ago_seconds=500.0)
         assert codes(stage) == ["cooldown"]
         stage.parts.gatekeeper.note_automatic_failover(ago_seconds=601.0)
-        assert codes(stage) == []
-        stage.peer_controller.error = None
+        assert codes(stage) == ["cooldown"]
+        await change_failover(stage, cooldown_seconds=100)
+        stage.peer_controller.error = None  # it records the wider right
+        await eventually(judged(stage, lambda found: found.refusals_automatic == ()))
         stage.peer_controller.told = _view().model_copy(update={"automatic_failover_age_seconds": 10.0})
         await eventually(judged(stage, lambda found: "cooldown" in [one.code for one in found.refusals_automatic]))
+
+
+async def test_a_controller_that_starts_recalls_the_last_automatic_failover(newest_dsn: str, tmp_path: Path) -> None:
+    """From the history, whichever node it was; what an administrator did begins no pause."""
+    async with open_stage(newest_dsn, tmp_path) as stage:
+        parts = stage.parts
+        assert await parts.transitions.last_automatic_failover() is None
+        begun = parts.clock.now() - timedelta(seconds=100)
+        for number, (is_by_hand, ago) in enumerate([(False, 50), (True, 10)]):
+            at = parts.clock.now() - timedelta(seconds=ago)
+            asked: dict[str, Any] = {"is_by_hand": is_by_hand}
+            entries = [
+                JournalEntry(
+                    seq=2 * number + place,
+                    at=at,
+                    transition_id=f"attempt-{number}",
+                    kind="failover",
+                    step=step,
+                    outcome="done",
+                    data=data,
+                )
+                for place, step, data in ((1, "asked", asked), (2, "serve", {}))
+            ]
+            await parts.transitions.copy(entries)
+        recalled = await parts.transitions.last_automatic_failover()
+        assert recalled is not None
+        assert begun < recalled < parts.clock.now() - timedelta(seconds=40)
+    async with open_stage(newest_dsn, tmp_path) as stage:
+
+        async def is_recalled() -> bool:
+            age = stage.parts.gatekeeper.automatic_failover_age_seconds()
+            return age is not None and 49 < age < 90
+
+        await eventually(is_recalled)
+        assert "cooldown" in codes(stage)
 
 
 async def test_the_controller_disarms_itself(newest_dsn: str, tmp_path: Path) -> None:
     """After attempts that were given up, until an administrator arms it again."""
     async with open_stage(newest_dsn, tmp_path) as stage:
         await protect(stage)
-        await stage.parts.gatekeeper.disarm("three attempts were given up")
-        assert "disarmed" in codes(stage)
+        stage.parts.gatekeeper.disarm("three attempts were given up")
+        assert codes(stage) == ["disarmed"]  # at once, whatever the database does
+        await eventually(lambda: has_event(stage, "disarmed"))
         assert (await stage.get("/v1/config"))["document"]["failover"]["armed"] is False
+        (event,) = (await stage.get("/v1/events?kind=disarmed"))["items"]
+        assert event["text"] == "the controller disarmed automatic failover: three attempts were given up"
 
 
 async def test_the_plan_shows_all_and_does_nothing(newest_dsn: str, tmp_path: Path) -> None:

@@ -97,6 +97,26 @@ def test_a_wrong_value_is_named_with_what_is_allowed(
     assert f"{path}: {expected}" in refusal(path).detail
 
 
+@pytest.mark.parametrize("url", ["https://Peer.example:8440", "https://[fd00::1]:8440"])
+def test_a_peer_is_no_reference_target(tmp_path: Path, url: str) -> None:
+    """It falls silent together with itself; another address of the same network is one, and this machine in a lab."""
+    host = url.removeprefix("https://").removesuffix(":8440").lower()
+    path = write(tmp_path, peer={"controller_url": url}, controller={"reference_targets": [f"{host}:22"]})
+    assert f"reference_targets: {host}:22 is the peer two itself" in refusal(path).detail
+    path = write(tmp_path, peer={"controller_url": url}, controller={"reference_targets": ["gw:53", "127.0.0.1:22"]})
+    assert load_settings(path).controller.reference_targets == ("gw:53", "127.0.0.1:22")
+
+
+def test_only_two_nodes_may_promote_themselves(tmp_path: Path) -> None:
+    """Without a referee a third one cannot be told from the second."""
+    content = node_content()
+    third = {**content["peers"][0], "node_id": "three", "key": "key-of-node-three-0123456789"}
+    content["peers"].append(third)
+    assert "only two nodes may have promotion automatic" in refusal(write_document(tmp_path, content)).detail
+    third["promotion"] = "manual"
+    assert len(load_settings(write_document(tmp_path, content)).peers) == 2
+
+
 def test_every_fault_has_a_line_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path, node={"mode": "x"}, agent={"listen": "y"}, log={"level": "z"})
     assert len(refusal(path).detail.splitlines()) == 3

@@ -104,3 +104,38 @@ def test_the_default_interval_is_an_hour() -> None:
 def test_what_another_release_stored_is_used_as_far_as_it_is_understood(stored: Any, expected: Any) -> None:
     """The rest has its defaults; a service that runs is not stopped by it."""
     assert usable_document(stored) == parse_document(expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "failures"),
+    [
+        ({"monitor": {"misses_until_lost": 5}}, 5),
+        ({"monitor": {"misses_until_lost": 5}, "failover": {"policy": "keep_in_standby"}}, 5),
+        ({"monitor": {"misses_until_lost": 5}, "failover": {"failures": 4}}, 5),  # who still sends it means it
+        ({"failover": {"failures": 4}}, 4),
+        ({}, 3),
+    ],
+)
+def test_the_old_name_of_failures_still_counts(value: Any, failures: int) -> None:
+    """Documents of earlier releases hold it; it is written no more."""
+    document = parse_document(value)
+    assert document.failover.failures == failures
+    assert "misses_until_lost" not in document.model_dump(mode="json")["monitor"]
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({"failover": {"policy": "perhaps"}}, "failover.policy"),
+        ({"failover": {"failures": 0}}, "failover.failures"),
+        ({"failover": {"recheck_seconds": 0}}, "failover.recheck_seconds"),
+        ({"failover": {"armed": "yes"}}, "failover.armed"),
+        ({"failover": {"data_age_limit_seconds": 0}}, "failover.data_age_limit_seconds"),
+        ({"monitor": {"misses_until_lost": 0}}, "failover.failures"),
+        ({"monitor": {"misses_until_lost": 3}, "failover": 1}, "failover"),
+    ],
+)
+def test_a_bad_failover_setting_is_refused_by_name(value: Any, named: str) -> None:
+    """Also one that came under its old name."""
+    with pytest.raises(ConfigRefused, match=named):
+        parse_document(value)

@@ -106,3 +106,18 @@ def test_phases_add_up_and_belong_to_one_component(clock: HandClock) -> None:
     progress.start_component("mail")
     assert progress.seconds_per_phase() == {"opening": 0.0}
     assert (progress.component, progress.kind, progress.rows_done) == ("mail", None, 0)
+
+
+def test_what_arrives_is_a_life_sign_of_the_source(clock: HandClock) -> None:
+    """The manifest and each chunk; a component that only begins here is none."""
+    assert Progress(clock).heard_at is None
+    progress = Progress(clock)
+    progress.start_component("shop")
+    progress.begin(SyncKind.DELTA, tables_total=1, bytes_total=None)
+    assert progress.heard_at == 100.0
+    clock.seconds = 107.0
+    progress.add_rows(5)
+    progress.start_component("mail")
+    assert progress.heard_at == 100.0
+    progress.add_bytes(1)
+    assert progress.heard_at == 107.0
