@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from itertools import groupby
 from typing import Any
 from urllib.parse import quote
 
@@ -63,7 +64,7 @@ def describe_transition(transition: Json) -> Iterator[str]:
         yield _line("evidence", f"{node} saw {_describe_looks(data.get('looks', []))}")
     if not looks and not decided:
         yield _line("evidence", "no controller has noted any yet")
-    yield _line("phases", ", ".join(map(_describe_phase, transition["phases"])))
+    yield _line("phases", _describe_phases(transition["phases"]))
     yield _line("loss", _describe_loss(transition))
     yield _line("now", transition["advice"])
 
@@ -103,11 +104,20 @@ def _describe_looks(looks: list[Json]) -> str:
     return "; ".join(found)
 
 
+def _describe_phases(phases: list[Json]) -> str:
+    """Name each act with its seconds, and the node wherever another one goes on."""
+    acts = [phase for phase in phases if phase["step"] != "asked"]
+    runs = [
+        (node, ", ".join(map(_describe_phase, found))) for node, found in groupby(acts, key=lambda one: one["node"])
+    ]
+    return "; ".join(f"{node}: {found}" for node, found in runs) or "none yet"
+
+
 def _describe_phase(phase: Json) -> str:
     seconds = f" {phase['seconds']:.2f} s" if phase["seconds"] is not None else ""
     failed = f" {phase['outcome']}" if phase["outcome"] != "done" else ""
     times = f" ({phase['times']} times)" if phase["times"] > 1 else ""
-    return f"{phase['node']} {phase['step']}{seconds}{failed}{times}"
+    return f"{phase['step']}{seconds}{failed}{times}"
 
 
 def _describe_loss(transition: Json) -> str:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
-from services.standby_controller.policy.transition_story import FENCE_ENDS, GIVEN_UP, PROMOTIONS
+from services.standby_controller.policy.transition_story import GIVEN_UP, LAST_ACTS
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.events import EventKind, NewEvent
 from shared.node.model import JournalEntry
-
-_TOLD: Final = {**dict.fromkeys(PROMOTIONS, "serve"), "fence": FENCE_ENDS}
-"""Kinds that are told, with the act that ends each."""
 
 
 def events_of_entry(entry: JournalEntry, node: str, *, is_first: bool) -> Iterator[NewEvent]:
@@ -20,7 +16,7 @@ def events_of_entry(entry: JournalEntry, node: str, *, is_first: bool) -> Iterat
     `is_first` says that no entry of its transition came before it. A node that hands over is told of where it does so
     for: by the journal of the node that takes over.
     """
-    if entry.kind not in _TOLD:
+    if entry.kind not in LAST_ACTS:
         return
     data = {"transition_id": entry.transition_id, "kind": entry.kind, "step": entry.step, "node": node, **entry.data}
     weight = Severity.INFO if entry.kind == "switchover" else Severity.CRITICAL
@@ -36,6 +32,6 @@ def events_of_entry(entry: JournalEntry, node: str, *, is_first: bool) -> Iterat
     elif entry.outcome == "failed":
         text = f"The {entry.kind} of {node} failed at {entry.step}{why}"
         yield event(EventKind.TRANSITION_FAILED, Severity.CRITICAL, text)
-    elif entry.outcome == "done" and entry.step == _TOLD[entry.kind]:
+    elif entry.outcome == "done" and entry.step == LAST_ACTS[entry.kind]:
         became = "does not serve any more" if entry.kind == "fence" else "is active"
         yield event(EventKind.TRANSITION_DONE, weight, f"The {entry.kind} is done: {node} {became}")

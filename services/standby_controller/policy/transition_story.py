@@ -12,12 +12,13 @@ from enum import StrEnum
 from typing import Any, Final
 
 from shared.node.model import JournalEntry
+from shared.node.steps import Act
 
 PROMOTIONS: Final = ("failover", "takeover", "switchover", "force")
 FAILBACK: Final = "failback"
 HOOK: Final = "hook"
-FENCE_ENDS: Final = "prove"
-_LAST_ACTS: Final = {**dict.fromkeys(PROMOTIONS, "serve"), "fence": FENCE_ENDS}
+LAST_ACTS: Final = {**dict.fromkeys(PROMOTIONS, Act.OPEN.value), "fence": Act.PROVE.value}
+"""The act with which the node serves, or serves no more; hooks may follow it."""
 GIVEN_UP: Final = ("abandoned", "close_failed", "handover_abandoned")
 _FOR_PEOPLE: Final = {"takeover": "failover"}  # of a node that answers: it is ordered to stop first
 _IN_ONE_LINE: Final = ("unfence", "return")
@@ -137,7 +138,7 @@ def tell_transition(
 def _result(
     kind: str, lines: Sequence[JournalLine], *, is_superseded: bool
 ) -> tuple[TransitionResult, datetime | None]:
-    last_act = _LAST_ACTS.get(kind)
+    last_act = LAST_ACTS.get(kind)
     for line in lines:
         entry = line.entry
         if entry.outcome == "done" and (entry.step == last_act or kind in _IN_ONE_LINE):

@@ -184,8 +184,8 @@ TAKEOVER = [
     _entry(1, "attempt-1", "failover", "asked", detail="a is silent", data={"is_by_hand": False, "why": "a is silent"}),
     _entry(2, "attempt-1", "failover", "stop_apply", "begun", data={"epoch": "18"}),
     _entry(3, "attempt-1", "failover", "stop_apply", seconds=0.01),
-    _entry(4, "attempt-1", "failover", "serve", "begun"),
-    _entry(5, "attempt-1", "failover", "serve", seconds=0.02),
+    _entry(4, "attempt-1", "failover", "open", "begun"),
+    _entry(5, "attempt-1", "failover", "open", seconds=0.02),
     _entry(6, "18.9", "hook", "start_application", detail="started"),
 ]
 
@@ -205,7 +205,7 @@ async def test_a_transition_is_told_alike_on_both_nodes(sides: tuple[Side, Side]
     assert on_a == on_b
     assert (on_a.kind, on_a.node, on_a.result) == ("failover", "b", TransitionResult.SUCCEEDED)
     assert (on_a.why, on_a.term_epoch, on_a.is_by_hand) == ("a is silent", 18, False)
-    assert [phase.step for phase in on_a.phases] == ["asked", "stop_apply", "serve", "start_application"]
+    assert [phase.step for phase in on_a.phases] == ["asked", "stop_apply", "open", "start_application"]
     assert (on_a.known(Topic.DECISION, "estimated_loss_seconds"), on_a.known(Topic.LOSS, "rows")) == (40, 7)
     for side in (a, b):
         listed = await side.transitions.list_transitions(TransitionFilter(), 10, None)

@@ -51,12 +51,11 @@ def test_a_failover_is_over_when_the_node_serves() -> None:
         line("b", "failover", "open", "failed", detail="the server is starting"),
         line("b", "failover", "open", "begun", data={"epoch": "18"}),
         line("b", "failover", "open", seconds=0.25),
-        line("b", "failover", "serve"),
         line("b", "hook", "start_application", "failed", detail="exit code 1"),
     ]
     told = tell(*reversed(lines))
     assert (told.kind, told.node, told.result) == ("failover", "b", TransitionResult.SUCCEEDED)
-    assert (told.started_at, told.ended_at) == (lines[0].entry.at, lines[5].entry.at)
+    assert (told.started_at, told.ended_at) == (lines[0].entry.at, lines[4].entry.at)
     assert (told.why, told.term_epoch, told.attempts, told.is_by_hand) == ("a is silent", 18, 2, False)
     opened = told.phases[1]
     assert (opened.step, opened.outcome, opened.seconds, opened.times) == ("open", "done", 0.25, 2)
@@ -90,11 +89,11 @@ def test_a_switchover_is_one_story_of_both_nodes_and_a_failback_when_the_primary
         line("a", "switchover", "asked", data={"is_by_hand": True, "why": "ann asked"}),
         line("b", "handover", "close", "begun"),
         line("b", "handover", "close"),
-        line("a", "switchover", "serve"),
+        line("a", "switchover", "open"),
     ]
     told = tell(*lines, primary="a")
     assert (told.kind, told.node, told.is_by_hand, told.why) == ("failback", "a", True, "ann asked")
-    assert [(phase.node, phase.step) for phase in told.phases] == [("a", "asked"), ("b", "close"), ("a", "serve")]
+    assert [(phase.node, phase.step) for phase in told.phases] == [("a", "asked"), ("b", "close"), ("a", "open")]
     assert tell(*lines, primary="b").kind == "switchover"
 
 
@@ -102,9 +101,9 @@ def test_each_transition_is_told_when_it_begins_and_when_it_ends() -> None:
     """Once each; the acts between them are for the history."""
     entries = [
         line("b", "failover", "asked", detail="a is silent").entry,
+        line("b", "failover", "stop_apply").entry,
         line("b", "failover", "open", "begun").entry,
         line("b", "failover", "open").entry,
-        line("b", "failover", "serve").entry,
         line("b", "hook", "post_promote").entry,
         line("a", "fence", "prove", "failed", detail="somebody is inside").entry,
     ]
@@ -143,7 +142,7 @@ def test_people_read_it_in_about_ten_lines() -> None:
     ]
     told = tell(
         line("b", "failover", "asked", detail="a is silent"),
-        line("b", "failover", "serve", seconds=0.02),
+        line("b", "failover", "open", seconds=0.02),
         evidence=evidence,
     )
     text = list(describe_transition(TransitionAnswer.of(told).model_dump(mode="json")))
@@ -156,7 +155,7 @@ def test_people_read_it_in_about_ten_lines() -> None:
         "on b: 1 of 2 checks passed; not: the clock is off",
         "b saw a active at 11:59:50.000, then 3 times peer_unreachable",
         "a saw nothing in the minute before",
-        "b serve 0.02 s",
+        "b: open 0.02 s",
         "the copy was 120 s old; 12 rows, rescued",
         "GET /v1/rescues",
     ):
