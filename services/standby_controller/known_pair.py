@@ -116,10 +116,9 @@ class KnownPair:
         return merged
 
     async def take_token(self, token: PairToken) -> None:
-        """Take a token that the database holds."""
-        if token.id not in self._tokens:
-            tokens = tuple(sorted((*self._book.tokens, token), key=lambda one: one.id))
-            await self.take(self._book.model_copy(update={"tokens": tokens}))
+        """Take a token as the database holds it."""
+        if self._tokens.get(token.id) != token:
+            await self.take(self._book.model_copy(update={"tokens": (token,)}))
 
     async def note_recorded(self, peer: str, book: PairBook) -> None:
         """Take what a peer says that it holds."""

@@ -30,7 +30,7 @@ async def _follow(
     parts: Parts, caller: Token, place: int, wanted: EventFilter, show: Callable[[EventRecord], str]
 ) -> AsyncIterator[str]:
     yield f"retry: {RETRY_MILLISECONDS}\n\n"
-    while not parts.feed.has_ended:
+    while not parts.feed.has_ended and parts.tokens.is_valid(caller.id, parts.clock.now()):
         try:
             head = await parts.events.last_place()
             if head < place:
@@ -41,8 +41,5 @@ async def _follow(
         for record in records:
             yield f"id: {record.id}\ndata: {show(record)}\n\n"
         place = records[-1].change if len(records) == _PAGE else max([head, *(one.change for one in records)])
-        if len(records) == _PAGE or await parts.feed.wait_beyond(place, HEARTBEAT_SECONDS):
-            continue
-        if not parts.tokens.is_valid(caller.id, parts.clock.now()):
-            return
-        yield ": heartbeat\n\n"
+        if len(records) < _PAGE and not await parts.feed.wait_beyond(place, HEARTBEAT_SECONDS):
+            yield ": heartbeat\n\n"

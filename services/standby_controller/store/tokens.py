@@ -159,6 +159,7 @@ class Tokens:
         row = await self._database.fetch_row(_QUERIES["delete_token"], token_id, now) if "\0" not in token_id else None
         if row is None:
             raise NotFound(f"there is no token {token_id!r}")
+        await self._known.take_token(pair_token_of(row))
         return _token(row)
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.database import Database
+from lab.people import ask_once
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import EventKind, Events, NewEvent
@@ -99,7 +100,7 @@ async def test_a_reader_that_comes_back_misses_nothing_and_gets_nothing_twice(ds
                 assert [text for text in seen if text[0] == node] == [f"{node} {number}" for number in range(40)]
 
 
-async def test_a_stream_ends_with_the_service_and_with_the_token(dsn: str, tmp_path: Path) -> None:
+async def test_a_stream_ends_with_the_service(dsn: str, tmp_path: Path) -> None:
     """A stop is quick although somebody follows, and the answer ends properly; without a token there is none."""
     with running_controller(tmp_path, dsn, {}) as service:
         await asyncio.to_thread(service.wait_ready, path="/health/live")
@@ -113,6 +114,18 @@ async def test_a_stream_ends_with_the_service_and_with_the_token(dsn: str, tmp_p
                 assert [one async for one in events] == []
             await stopping
             assert (service.exit_code, time.monotonic() - started < 4) == (0, True)
+
+
+async def test_a_stream_ends_with_its_token(dsn: str, tmp_path: Path) -> None:
+    """Who deletes a token means at once."""
+    with running_controller(tmp_path, dsn, {}) as service:
+        await asyncio.to_thread(service.wait_ready, path="/health/live")
+        admin = await asyncio.to_thread(make_token, service)
+        demand = {"name": "guest", "role": "viewer"}
+        guest = (await asyncio.to_thread(ask_once, service.url, admin, "POST", "/v1/tokens", json=demand)).json()
+        async with follow(service.url, guest["secret"], None) as events, asyncio.timeout(5):
+            await asyncio.to_thread(ask_once, service.url, admin, "DELETE", f"/v1/tokens/{guest['id']}")
+            assert [text async for _, text in events] in ([], ["test deleted the token guest"])
 
 
 async def test_a_stream_begins_now_or_after_an_event(newest_dsn: str, tmp_path: Path) -> None:

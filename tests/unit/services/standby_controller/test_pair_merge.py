@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from services.standby_controller.known_pair import EMPTY, KnownPair
+from services.standby_controller.pair_document import Narrower, PairDocument, parse_document
+from services.standby_controller.policy.narrowing import narrow, widened
 from services.standby_controller.policy.pair_merge import (
     FIRST,
     canonical,
@@ -130,13 +134,13 @@ def test_a_deleted_token_stays_deleted() -> None:
 async def test_settings_that_widen_the_right_to_promote_wait_for_the_active_node() -> None:
     """A standby uses the narrower value until the active node has recorded the wider; a narrower one counts at once."""
     known = KnownPair("b", ("a",))
-    narrow = succeed(EMPTY.settings, {"failover": {"failures": 5}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
-    await known.take(PairBook(settings=narrow))
+    narrower = succeed(EMPTY.settings, {"failover": {"failures": 5}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
+    await known.take(PairBook(settings=narrower))
     assert known.effective("a").failover.failures == 5
     assert (known.not_yet_on, known.not_in_effect("a")) == (("a",), ())
-    await known.note_recorded("a", PairBook(settings=narrow))
+    await known.note_recorded("a", PairBook(settings=narrower))
     assert known.not_yet_on == ()
-    wide = succeed(narrow, {"failover": {"failures": 2}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
+    wide = succeed(narrower, {"failover": {"failures": 2}}, epoch=1, node_id="b", changed_by="ann", now=NOON)
     await known.take(PairBook(settings=wide))
     assert known.effective("a").failover.failures == 5
     assert known.not_in_effect("a") == ("failover.failures",)
@@ -158,3 +162,47 @@ def test_the_defaults_are_the_same_whoever_wrote_them_when() -> None:
     """They are no change."""
     assert EMPTY.settings.version == FIRST
     assert KnownPair("a", ("b",)).not_yet_on == ()
+
+
+WIDENING = [
+    # setting, narrower, wider
+    ("policy", "keep_in_standby", "promote"),
+    ("armed", False, True),
+    ("maintenance", True, False),
+    ("failures", 5, 2),
+    ("recheck_seconds", 3.0, 0.5),
+    ("agent_down_seconds", 90.0, 10.0),
+    ("application_down", "alarm", "takeover"),
+    ("cooldown_seconds", 900.0, 0.0),
+    ("data_age_limit_seconds", 600, 9000),
+    ("fence_peer_required", True, False),
+]
+
+
+@pytest.mark.parametrize(("name", "narrower", "wider"), WIDENING)
+def test_of_two_values_the_one_counts_that_gives_less_right_to_promote(name: str, narrower: Any, wider: Any) -> None:
+    """Whichever of them is new."""
+    one, other = (parse_document({"failover": {name: value}}) for value in (narrower, wider))
+    assert narrow(other, one) == narrow(one, other) == one
+    assert widened(other, one) == (f"failover.{name}",)
+    assert widened(one, other) == ()
+
+
+def test_every_setting_that_widens_is_in_the_table_above() -> None:
+    """A new one is tried, too."""
+    marked = {
+        name
+        for group in PairDocument.model_fields.values()
+        for name, field in group.annotation.model_fields.items()  # type: ignore[union-attr]
+        if any(isinstance(mark, Narrower) for mark in field.metadata)
+    }
+    assert marked == {name for name, _, _ in WIDENING}
+
+
+@pytest.mark.parametrize(("present", "recorded", "counting"), [(None, 600, 600), (9000, None, 7200), (600, None, 600)])
+def test_a_limit_that_follows_from_other_settings_is_taken_at_its_least(
+    present: int | None, recorded: int | None, counting: int
+) -> None:
+    """By default two intervals, and at least two hours: as nobody can tell which is less, the least counts."""
+    one, other = (parse_document({"failover": {"data_age_limit_seconds": value}}) for value in (present, recorded))
+    assert narrow(one, other).failover.data_age_limit_seconds == counting
