@@ -139,7 +139,8 @@ class FailureStory:
         (component,) = sync["components"]
         self.found.resync_kind, self.found.rows_shipped = component["kind"], sync["keys"] or sync["rows"]
         self.say(
-            f"Re-sync: {self.found.rows_shipped:,} changed rows travelled; {self.found.rescued_rows:,} rows that only the lost node had are saved"
+            f"Re-sync: {self.found.rows_shipped:,} changed rows travelled; "
+            f"{self.found.rescued_rows:,} rows that only the lost node had are saved"
         )
 
     async def _fail_back(self, primary: Node, api: PeopleApi) -> None:

@@ -228,6 +228,21 @@ def usable_document(value: Any) -> PairDocument:
         return PairDocument.model_validate_json(json.dumps(understood))
 
 
+def carry_unknown(before: Any, after: dict[str, Any]) -> dict[str, Any]:
+    """Return a changed document with what it held before and this release does not know: another one may."""
+    carried = {name: dict(group) if isinstance(group, dict) else group for name, group in after.items()}
+    for name, group in before.items() if isinstance(before, dict) else ():
+        field = PairDocument.model_fields.get(name)
+        if field is None:
+            carried[name] = group
+        elif isinstance(group, dict):
+            known = getattr(field.annotation, "model_fields", {})
+            unknown = {key: value for key, value in group.items() if key not in known}
+            if unknown:
+                carried[name] = {**carried.get(name, {}), **unknown}
+    return carried
+
+
 def _is_allowed(value: Any) -> bool:
     try:
         PairDocument.model_validate_json(json.dumps(value))

@@ -13,7 +13,7 @@ from services.standby_controller.policy.pair_merge import merge_books
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.pair_config import PairConfig
 from shared.clock import Clock
-from shared.errors import DatabaseUnreachable, PeerError, RoleError, WarmstandbyError
+from shared.errors import DatabaseUnreachable, PeerError, PostgresError, WarmstandbyError
 from shared.lifecycle import Sibling, run_every
 from shared.log import fields_of
 from shared.node.pair import PairBook
@@ -104,15 +104,21 @@ class PairExchange:
 
     async def refresh(self) -> None:
         """Ask the peers that answer for what they hold, so that a change is made from the newest version."""
-        await self._with_all(skip_silent=True)
+        await self._with_those_who_answer()
 
     async def deliver(self) -> None:
-        """Tell the peers what was changed here, as far as they answer soon; the others are told later."""
-        await self.look()
-        await self._with_all(skip_silent=True)
+        """Tell the peers what was changed here, as far as they answer soon; the others are told later.
 
-    async def _with_all(self, *, skip_silent: bool) -> None:
-        asked = [peer for peer in self._links if not (skip_silent and peer in self._silent)]
+        Raises nothing: the change is made.
+        """
+        try:
+            await self.look()
+        except PostgresError as error:
+            log.info("peers not told at once", extra=fields_of(error))
+        await self._with_those_who_answer()
+
+    async def _with_those_who_answer(self) -> None:
+        asked = [peer for peer in self._links if peer not in self._silent]
         await asyncio.gather(*map(self._try_exchange, asked))
 
     async def _try_exchange(self, peer: str) -> None:
@@ -121,7 +127,7 @@ class PairExchange:
                 await self._exchange(peer)
         except TimeoutError:
             self._silent.add(peer)
-        except (PeerError, RoleError) as error:
+        except WarmstandbyError as error:
             log.info("peer not told at once", extra={"peer": peer, **fields_of(error)})
 
     async def _exchange(self, peer: str) -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.standby_controller.pair_document import PairDocument, merge_patch, parse_document, usable_document
+from services.standby_controller.pair_document import (
+    PairDocument,
+    carry_unknown,
+    merge_patch,
+    parse_document,
+    usable_document,
+)
 from shared.errors import ConfigRefused
 
 
@@ -139,3 +145,15 @@ def test_a_bad_failover_setting_is_refused_by_name(value: Any, named: str) -> No
     """Also one that came under its old name."""
     with pytest.raises(ConfigRefused, match=named):
         parse_document(value)
+
+
+def test_a_change_keeps_what_only_another_release_knows() -> None:
+    """A pair whose nodes are updated one after the other loses no setting."""
+    before = {"sync": {"interval_seconds": 7200, "novel": 1}, "newer": {"x": 1}, "history": {"odd": 2}}
+    after = parse_document({"sync": {"enabled": False}}).model_dump(mode="json", exclude_defaults=True)
+    assert carry_unknown(before, after) == {
+        "sync": {"enabled": False, "novel": 1},
+        "newer": {"x": 1},
+        "history": {"odd": 2},
+    }
+    assert carry_unknown([], after) == after
