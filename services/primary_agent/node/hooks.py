@@ -40,7 +40,7 @@ VARIABLES: Final[Mapping[str, str]] = MappingProxyType(
         "hook": "The hook's name: one program may serve several hooks.",
         "pair": "[node] pair_id.",
         "node": "This node's id.",
-        "peer": "The other node of the transition; the peer where there is one only.",
+        "peer": "The other node of the transition; of a pair, the other node.",
         "peer_url": "That node's agent_url, as in [[peers]].",
         "state_before": "The node's state when the transition began.",
         "state_after": "The state that it leads to, or has led to.",

@@ -9,6 +9,7 @@ from fastapi import Request
 from services.standby_controller.api.parts import parts_of
 from shared.errors import DatabaseUnreachable, PeerUnreachable, WarmstandbyError
 from shared.http.probes import probes_router
+from shared.node.model import State
 from shared.node.probes import ProbeTexts, RoleFacts
 
 FRESH_SECONDS: Final = 3.0
@@ -22,9 +23,10 @@ def _facts(request: Request) -> RoleFacts:
     if silent is None or heard is None or silent > FRESH_SECONDS:
         return RoleFacts(None)
     promoted = heard.promoted_seconds
+    is_eligible = heard.state is State.STANDBY and heard.eligible.get(own.node_id, False)
     return RoleFacts(
         heard.state,
-        may_promote=heard.eligible.get(own.node_id, False),
+        may_promote=is_eligible and not parts.gatekeeper.judge().refusals_automatic,
         promoted_seconds=None if promoted is None else promoted + silent,
     )
 

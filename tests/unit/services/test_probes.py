@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import httpx
 import pytest
@@ -15,8 +16,10 @@ from services.primary_agent.app import build
 from services.standby_controller.api import new_app
 from services.standby_controller.api.parts import give_parts
 from services.standby_controller.assembly import assemble
+from services.standby_controller.gatekeeper import Gatekeeper
 from shared.clock import SystemClock
 from shared.errors import PeerError
+from shared.errors.base import Refusal
 from shared.node.client import Heard
 from shared.node.model import State
 from shared.node.probes import Probe, RoleFacts
@@ -91,8 +94,17 @@ async def open_agent(facts: RoleFacts, folder: Path) -> AsyncIterator[FastAPI]:
     yield agent.network
 
 
+class OpenGate:
+    """A gate that would let every standby promote itself."""
+
+    refusals_automatic: tuple[Refusal, ...] = ()
+
+    def judge(self) -> OpenGate:
+        return self
+
+
 @asynccontextmanager
-async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastAPI]:
+async def open_controller(facts: RoleFacts, folder: Path, *, is_gate_open: bool = True) -> AsyncIterator[FastAPI]:
     """The controller, which has asked its own agent once; its database is not there."""
     own, peer = OwnAgent("one", Mode.PRIMARY, State.WAITING), OwnAgent("two", Mode.SECONDARY, State.STANDBY)
     own.facts, copy = facts, ScriptedCopy()
@@ -109,8 +121,8 @@ async def open_controller(facts: RoleFacts, folder: Path) -> AsyncIterator[FastA
         journal=ScriptedJournal(),
     ) as controller:
         await controller.parts.monitor.look("one")
-        app = new_app(docs=False)
-        give_parts(app, controller.parts)
+        app, parts = new_app(docs=False), controller.parts
+        give_parts(app, replace(parts, gatekeeper=cast("Gatekeeper", OpenGate())) if is_gate_open else parts)
         yield app
 
 
@@ -141,6 +153,17 @@ async def test_both_services_answer_as_the_table_says(
             body = (await http.get(probe)).text
             assert text is None or body == text
             assert is_so or TEXT not in body
+
+
+async def test_the_controller_asks_the_gate_too(tmp_path: Path) -> None:
+    """The standby's bit is set, and the gate knows of no sync."""
+    standby = RoleFacts(State.STANDBY, may_promote=True)
+    async with (
+        open_controller(standby, tmp_path, is_gate_open=False) as app,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://node") as http,
+    ):
+        assert (await http.get(Probe.STANDBY)).status_code == 200
+        assert (await http.get(Probe.STANDBY_PAGE)).status_code == 503
 
 
 def test_the_table_has_every_state_and_every_probe() -> None:
