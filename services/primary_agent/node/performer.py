@@ -140,7 +140,12 @@ class Performer:
         return True
 
     async def _run_pending_hooks(self) -> None:
-        """Run what follows from the present state; a hook that fails is told of and not repeated."""
+        """Run what follows from the present state; a hook that fails is told of and not repeated.
+
+        What an attempt has begun ends with it: nobody is switched off any more for a promotion that was given up.
+        """
+        if self._node.record.attempt is None:
+            self._hooks.end(HookName.PRE_PROMOTE, HookName.FENCE_PEER)
         while self._node.record.pending_hooks:  # a state that the node has left wants nothing any more
             record = self._node.record
             name = record.pending_hooks[0]

@@ -61,6 +61,9 @@ class HookRunner(Protocol):
     async def run_until(self, name: HookName, environment: Mapping[str, str]) -> HookResult | None:
         """Run a hook, again where its rule says so; None where none is configured."""
 
+    def end(self, *names: HookName) -> None:
+        """Kill these hooks where they run; they have failed then."""
+
 
 async def run_hook(hooks: HookRunner, name: HookName, environment: Mapping[str, str]) -> str:
     """Run a hook and return the end of its output; raise HookVeto for one that fails."""

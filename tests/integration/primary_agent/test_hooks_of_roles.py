@@ -137,6 +137,18 @@ def test_an_agent_that_dies_in_a_hook_abandons_the_promotion_and_leaves_nothing(
     assert record_of(secondary)["attempt"] is None
 
 
+def test_a_promotion_that_is_given_up_switches_nobody_off_any_more(make_stage: MakeStage) -> None:
+    stage = make_stage(fence_peer="exec sleep 600")
+    primary, secondary = stage.pair.nodes
+    primary.agent.kill()
+    attempt = promote(secondary)
+    wait_until(lambda: "fence_peer" in stage.hooks(secondary), "the hook runs")
+    pid = int(stage.lines(secondary)[-1].split()[-1])
+    assert command(secondary, "/node/abandon", attempt_id=attempt).status_code == 200
+    wait_until(lambda: start_time(pid) is None, "the hook is gone", 10)
+    assert record_of(secondary)["state"] == "standby"
+
+
 def test_an_application_that_is_being_started_is_stopped_when_its_node_is_fenced(make_stage: MakeStage) -> None:
     """The start is killed before the stop runs; it is not begun again on a node that does not serve."""
     stage = make_stage(start_application="exec sleep 600")
