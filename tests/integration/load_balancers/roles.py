@@ -20,7 +20,8 @@ EPOCHS: Final = {"primary": (1, 17), "secondary": (2, 18)}
 def give_roles(pair: Pair, active: Node, *, round_number: int = 0) -> None:
     """Start the agents so that one node serves, and the other does not any more, or not yet.
 
-    Their records say that the machines ran on meanwhile, and the active one comes first: no peer promises anything.
+    Their records say that the machines ran on meanwhile. The first active node comes first, so that no peer promises
+    anything; a later one finds its databases closed and asks the other for that promise.
     """
     (other,) = (node for node in pair.nodes if node is not active)
     for node in pair.nodes:
@@ -30,8 +31,10 @@ def give_roles(pair: Pair, active: Node, *, round_number: int = 0) -> None:
     _write_record(active, serial, "active", "first_node", term)
     _write_record(other, serial, *(("fenced", "superseded") if round_number else ("standby", "follows")), term)
     active.agent.start()
-    wait_until(lambda: serves(active), f"{active.name} serves")
+    if round_number == 0:
+        wait_until(lambda: serves(active), f"{active.name} serves")
     other.agent.start()
+    wait_until(lambda: serves(active), f"{active.name} serves")
     wait_until(lambda: "address=https" in other.agent.log_text(since_start=True), f"{other.name} answers")
 
 
