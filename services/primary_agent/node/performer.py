@@ -99,6 +99,9 @@ class Performer:
                     await self._keep_open(is_new=self._settled is not state)
                 case State.STANDBY | State.FENCED | State.WAITING:
                     await self._keep_closed(state, is_new=self._settled is not state)
+                case State.UNINITIALISED:  # maybe a node that served and lost its record: peers want to know
+                    if self._is_look_due():
+                        self._is_closed = await self._fence.is_closed()
                 case _:
                     self._settled = None
         except WarmstandbyError as error:
