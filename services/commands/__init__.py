@@ -1,8 +1,8 @@
-"""Commands for administrators on a node: each module adds one to `warmstandby`. The services are not here."""
+"""Commands for administrators on a node: each module adds one or some to `warmstandby`. The services are not here."""
 
 from __future__ import annotations
 
 from typing import Final
 
-COMMANDS: Final = ("token", "status", "sync", "explain", "may_serve", "close", "uninstall")
+COMMANDS: Final = ("token", "status", "sync", "roles", "explain", "may_serve", "close", "uninstall")
 """Modules of this package; each has `add_command(commands)`."""

@@ -57,11 +57,15 @@ class ControllerClient:
             tls = own_context(certificate) if certificate else client_context(settings.tls.ca_file)
         return cls(url, _token(parsed.token_file), tls)
 
-    async def ask(self, method: str, path: str, headers: dict[str, str] | None = None) -> Json:
+    async def ask(
+        self, method: str, path: str, headers: dict[str, str] | None = None, *, body: Json | None = None
+    ) -> Json:
         """Return the answer."""
-        return await asyncio.to_thread(self._ask, method, path, headers or {})
+        content = None if body is None else json.dumps(body)
+        sent = {**(headers or {}), **({} if body is None else {"Content-Type": "application/json"})}
+        return await asyncio.to_thread(self._ask, method, path, sent, content)
 
-    def _ask(self, method: str, path: str, headers: dict[str, str]) -> Json:
+    def _ask(self, method: str, path: str, headers: dict[str, str], content: str | None) -> Json:
         parts = urlsplit(self.url)
         host, port = parts.hostname or "", parts.port
         connection = (
@@ -70,7 +74,7 @@ class ControllerClient:
             else http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=self.tls)
         )
         try:
-            connection.request(method, path, headers={"Authorization": f"Bearer {self.token}", **headers})
+            connection.request(method, path, body=content, headers={"Authorization": f"Bearer {self.token}", **headers})
             response = connection.getresponse()
             status, body = response.status, response.read()
         except ssl.SSLError as error:
