@@ -286,8 +286,9 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
             server.run(services)
 
         wait_ready(secondary)
-        assert "NOT PROTECTED" in secondary.run(look)
+        secondary.run(look)
         wait_for(secondary, "warmstandby status", "succeeded at")
+        wait_for(secondary, "warmstandby status", "protected")
         assert secondary.cluster.psql("SELECT count(*), max(name) FROM device", "mdm") == "500|device 99"
         with pytest.raises(ClusterError, match=r"pg_hba\.conf rejects connection"):
             secondary.cluster.psql("SELECT count(*) FROM device", "mdm", user="mdm")
