@@ -245,11 +245,9 @@ class Stage:
         found += [f"file {path.name}" for path in self._state_files()]
         found += [f"session {line}" for line in self.source.psql(_HOLDING).splitlines()]
         found += [f"session {line}" for line in self.target.psql(_APPLYING).splitlines()]
-        found += [
-            f"slot {line}" for line in self.target.psql("SELECT slot_name FROM pg_replication_slots").splitlines()
-        ]
-        slots = self.source.psql("SELECT slot_name FROM pg_replication_slots").splitlines()
-        found += [] if slots == [f"warmstandby_{NAME}"] else [f"slots {slots}"]
+        for cluster in (self.source, self.target):  # the standby's own, in its copy, is for its next promotion
+            slots = cluster.psql("SELECT slot_name, database FROM pg_replication_slots").splitlines()
+            found += [] if slots == [f"warmstandby_{NAME}|{NAME}"] else [f"slots {slots}"]
         for service in self.pair.services:
             found += [f"program {pid} of the {service.name}" for pid in processes.children_of(service.pid)]
         sessions = int(self.source.psql(_SESSIONS))

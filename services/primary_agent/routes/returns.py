@@ -78,7 +78,7 @@ def meeting_router(meeting: MeetingService, caller: Caller) -> APIRouter:
     ) -> KeysStored:
         """Take the keys as if this node had just changed them: the next export brings what it has of them."""
         if len(column) != len(type):
-            raise RequestError("`column` and `type` come in pairs")
+            raise SchemaChanged("a key has as many types as columns")
         key = list(zip(column, type, strict=True))
         return await meeting.store_keys(component, (schema_name, table), key, node_id, request.stream())
 
