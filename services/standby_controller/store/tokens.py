@@ -109,8 +109,10 @@ class Tokens:
         return token is None or (token.deleted_at is None and (token.expires_at is None or token.expires_at > now))
 
     async def _find(self, token_id: str) -> _Found | None:
+        if not self._database.is_answering:
+            return self._find_known(token_id, DatabaseUnreachable("the control database does not answer"))
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS if self._database.is_answering else 0):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
                 row = await self._database.fetch_row(_QUERIES["read_token"], token_id)
         except TimeoutError:
             self._database.note_silence()
