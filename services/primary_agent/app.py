@@ -19,14 +19,12 @@ from services.primary_agent.node.demotion import Demoting
 from services.primary_agent.node.disk import DiskWatch
 from services.primary_agent.node.health import DatabaseWatch
 from services.primary_agent.node.hooks import Hooks
-from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.judgement import Judgement
 from services.primary_agent.node.machine import kernel_boot_id
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.peer_watch import PeerWatch
 from services.primary_agent.node.performer import Performer
 from services.primary_agent.node.promotion import Promotion
-from services.primary_agent.node.record import RecordFile
 from services.primary_agent.node.record_copy import RecordCopy
 from services.primary_agent.node.roles import Roles
 from services.primary_agent.returning.divergence import DivergenceService
@@ -45,8 +43,10 @@ from shared.http.application import Application, new_application
 from shared.http.probes import probes_router
 from shared.http.server import tcp_server, unix_server
 from shared.lifecycle import Sibling, run_siblings
+from shared.node.journal import Journal
 from shared.node.model import ComponentStatus
 from shared.node.probes import ProbeTexts, RoleFacts
+from shared.node.record import RecordFile
 from shared.settings import ComponentSettings, Mode, NodeSettings, PostgresSettings, Settings
 
 TITLE: Final = "Warmstandby agent"

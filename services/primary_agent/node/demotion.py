@@ -10,8 +10,6 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, Final
 
-from services.primary_agent.node.commands import advance_demotion, doubt, take_back
-from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, run_hook
 from shared.clock import Clock
@@ -25,6 +23,8 @@ from shared.errors import (
     WarmstandbyError,
 )
 from shared.log import fields_of
+from shared.node.commands import advance_demotion, doubt, take_back
+from shared.node.journal import Journal
 from shared.node.model import Demotion, DemotionKind, Settle, State
 from shared.node.steps import Act
 from shared.node.transitions import Event

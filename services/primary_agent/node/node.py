@@ -1,7 +1,7 @@
 """The node as everything in the agent sees it: its state and term, and the one place that changes them.
 
-What a change is comes from `shared/node/transitions.py` and `commands.py`; here it is made durable first and takes
-effect then, one change at a time.
+What a change is comes from `shared/node/transitions.py` and `shared/node/commands.py`; here it is made durable first
+and takes effect then, one change at a time.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final, TypedDict
 
-from services.primary_agent.node.commands import awaited_term, check_grant, is_bound, obey, recover
-from services.primary_agent.node.record import BootNote, Record, RecordStore, RecordUnreadable
 from shared.clock import Clock
 from shared.errors import GrantGiven, NotActive, RecordUnwritable, StaleTerm
 from shared.log import fields_of
+from shared.node.commands import awaited_term, check_grant, is_bound, obey, recover
 from shared.node.model import DemotionKind, FenceView, NodeView, State, Term
 from shared.node.observation import Contact, Databases, Observation, PeerSeen, Start
 from shared.node.protocol import Speaker
 from shared.node.reasons import SENTENCES, Reason
+from shared.node.record import BootNote, Record, RecordStore, RecordUnreadable
 from shared.node.steps import Act
 from shared.node.transitions import decide
 from shared.settings import Settings
@@ -171,7 +171,7 @@ class Node:
         )
 
     async def change(self, command: Callable[[Record], Record]) -> Record:
-        """Change the record by one of `commands.py` and return it; raises what that does, RecordUnwritable.
+        """Change the record by one of `shared/node/commands.py` and return it; raises what that does, RecordUnwritable.
 
         An active record whose start is not judged yet takes no command.
         """

@@ -11,17 +11,17 @@ from functools import partial
 from typing import Final
 
 from services.primary_agent.node.demotion import Demoting
-from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, run_hook
 from services.primary_agent.node.promotion import STOP_APPLY_SECONDS, Promotion
-from services.primary_agent.node.record import Record
 from shared.clock import Clock
 from shared.errors import FenceIncomplete, HookVeto, WarmstandbyError
 from shared.lifecycle import run_every
 from shared.log import fields_of
+from shared.node.journal import Journal
 from shared.node.model import FenceView, Problem, State
 from shared.node.observation import Start
+from shared.node.record import Record
 from shared.surroundings import HookName
 
 log = logging.getLogger(__name__)

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from services.primary_agent.node.commands import abandon, advance, see_peer_closed
-from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, TermCapture, run_hook
 from shared.clock import Clock
 from shared.errors import AttemptGone, PeerError, WarmstandbyError
 from shared.log import fields_of
+from shared.node.commands import abandon, advance, see_peer_closed
+from shared.node.journal import Journal
 from shared.node.model import Attempt, NodeView, State
 from shared.node.steps import Act, is_past_return
 from shared.surroundings import HookName

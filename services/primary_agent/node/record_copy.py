@@ -11,11 +11,11 @@ from functools import partial
 from typing import Final
 
 from services.primary_agent.node.node import Node
-from services.primary_agent.node.record import Record
 from shared.errors import DatabaseMissing
 from shared.lifecycle import run_every
 from shared.node.model import State
 from shared.node.reasons import Reason
+from shared.node.record import Record
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import open_session, translated
 from shared.settings import Settings

@@ -9,7 +9,11 @@ import uuid
 from functools import partial
 from typing import Final
 
-from services.primary_agent.node.commands import (
+from services.primary_agent.node.demotion import Demoting
+from services.primary_agent.node.node import Node
+from services.primary_agent.node.peer_watch import PeerWatch
+from shared.errors import AttemptGone, PeerError, RequestError, TransitionRefused
+from shared.node.commands import (
     abandon,
     begin_fence,
     begin_handover,
@@ -20,12 +24,7 @@ from services.primary_agent.node.commands import (
     set_eligible,
     unfence,
 )
-from services.primary_agent.node.demotion import Demoting
-from services.primary_agent.node.journal import Journal
-from services.primary_agent.node.node import Node
-from services.primary_agent.node.peer_watch import PeerWatch
-from services.primary_agent.node.record import Record
-from shared.errors import AttemptGone, PeerError, RequestError, TransitionRefused
+from shared.node.journal import Journal
 from shared.node.model import (
     AttemptKind,
     Eligible,
@@ -41,6 +40,7 @@ from shared.node.model import (
     Term,
 )
 from shared.node.reasons import Reason
+from shared.node.record import Record
 
 _LOOK_SECONDS: Final = 0.5
 

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from services.primary_agent.node.journal import Journal
 from services.primary_agent.node.node import Node
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
 from services.primary_agent.routes.heartbeat import ComponentsSeen
 from shared.errors import RequestError
 from shared.http.problem import problem_responses
+from shared.node.journal import Journal
 from shared.node.model import Components, NodeView
 from shared.node.model import Journal as JournalPage
 

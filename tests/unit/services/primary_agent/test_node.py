@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from services.primary_agent.node.node import Node
-from services.primary_agent.node.record import BootNote, Record, RecordUnreadable
 from shared.errors import NotActive, RecordUnwritable, StaleTerm
 from shared.node.model import State, Term
 from shared.node.observation import Contact, Databases, PeerSeen
 from shared.node.reasons import Reason
+from shared.node.record import BootNote, Record, RecordUnreadable
 from shared.settings import Mode
 from tests.node_file import node_settings
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from services.primary_agent.node.record import Record, RecordFile, RecordUnreadable
 from shared.errors import ConfigurationError, RecordUnwritable
 from shared.node.model import State, Term
 from shared.node.reasons import Reason
+from shared.node.record import Record, RecordFile, RecordUnreadable
 
 RECORD = Record(
     pair_id="lab",

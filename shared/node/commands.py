@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from services.primary_agent.node.record import Record
 from shared.errors import (
     AttemptGone,
     AttemptOpen,
@@ -30,6 +29,7 @@ from shared.node.model import (
     Term,
 )
 from shared.node.reasons import SENTENCES, Reason
+from shared.node.record import Record
 from shared.node.steps import DEMOTION, PROMOTION, Act, act_after, is_past_return
 from shared.node.transitions import TRANSITIONS, Decision, Event, TermRule
 from shared.surroundings import HookName
