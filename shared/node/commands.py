@@ -82,6 +82,7 @@ def reserve(record: Record, asked: Promote, number: int, heard: Iterable[Term]) 
         peer=asked.peer,
         why=asked.why,
         sequence_headroom=asked.sequence_headroom,
+        is_failback=asked.is_failback,
     )
     return _enter(record, _ASKED[asked.kind], attempt=attempt, demotion=None, highest_epoch=epoch)
 
@@ -108,7 +109,8 @@ def advance(record: Record, attempt_id: str, act: Act, *, peers: Iterable[NodeVi
     if act is Act.LOOK_AROUND:
         _check_term_is_free(record, attempt, peers)
     if following is Act.SERVE:
-        hooks = (HookName.START_APPLICATION, HookName.POST_PROMOTE)
+        last = (HookName.POST_FAILBACK,) if attempt.is_failback else ()
+        hooks = (HookName.START_APPLICATION, HookName.POST_PROMOTE, *last)
         return _enter(record, Event.OPENED, attempt=None, pending_hooks=hooks)
     assert following is not None, "to serve is the last act"
     return record.model_copy(update={"attempt": attempt.model_copy(update={"step": following})})
@@ -243,6 +245,8 @@ def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
             update["demotion"] = Demotion(
                 kind=DemotionKind.FENCE, id=demotion_id, step=DEMOTION[0], reason_code=Reason.STATE_LOST
             )
+        case Event.PEERS_GRANT | Event.GRACE_OVER:  # at the boot its units did not start: the node did not serve yet
+            update["pending_hooks"] = (HookName.START_APPLICATION,)
         case Event.BOOTED:  # a promotion that a boot cut short ends like that of an active node: by asking
             update["attempt"] = None
         case Event.HIGHER_TERM_OWNED if record.demotion is not None and record.demotion.kind is not DemotionKind.FENCE:

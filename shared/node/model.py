@@ -67,6 +67,7 @@ class Attempt(Wire):
     from_reason: str | None = None
     peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
     is_peer_closed: bool = Field(False, description="That node was seen closed for this attempt.")
+    is_failback: bool = Field(False, description="The node of mode primary gets its role back.")
     why: str = Field("", description="For people: who or what asked, and why.")
     sequence_headroom: int = Field(0, description="Sequences move on by so many steps before the databases open.")
 
@@ -260,6 +261,7 @@ class Promote(Wire):
         None, ge=0, description="For how long the active node has been silent, by the caller's monotonic clock."
     )
     peer: str | None = Field(None, description="The node that hands over, or is ordered to stop.")
+    is_failback: bool = Field(False, description="The node of mode primary gets its role back (switchover).")
     may_leave_fence: bool = Field(False, description="A fenced node may be promoted: an administrator says so.")
     sequence_headroom: int = Field(
         0,

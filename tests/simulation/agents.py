@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from services.primary_agent.node.commands import is_bound
-from services.primary_agent.node.record import Record
+from shared.node.commands import is_bound
 from shared.node.model import DemotionKind, State
 from shared.node.observation import Contact, Databases, PeerSeen, Start
+from shared.node.record import Record
 from shared.node.steps import Act
 from shared.node.transitions import Event
 from shared.settings import Mode

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from services.primary_agent.node.commands import is_bound
-from services.primary_agent.node.record import Record
+from shared.node.commands import is_bound
 from shared.node.model import State
 from shared.node.reasons import Reason
+from shared.node.record import Record
 from tests.simulation.agents import Move
 from tests.simulation.moves import Moves
 from tests.simulation.rules import NAMES

@@ -8,13 +8,12 @@ from functools import cache, partial
 from typing import Any, Final
 from unittest.mock import patch
 
-from services.primary_agent.node import commands
-from services.primary_agent.node.record import Record
 from shared.errors import RoleError
-from shared.node import transitions
+from shared.node import commands, transitions
 from shared.node.model import AttemptKind, FenceView, NodeView, Prepare, Promote, State
 from shared.node.observation import Contact, Databases, Observation, PeerSeen, Start
 from shared.node.reasons import Reason
+from shared.node.record import Record
 from shared.node.steps import Act
 from shared.node.transitions import Event, Transition
 from shared.settings import Mode

@@ -6,9 +6,9 @@ from typing import Final
 
 import pytest
 
-from services.primary_agent.node.record import Record
 from shared.node.model import State, Term
 from shared.node.reasons import Reason
+from shared.node.record import Record
 from shared.node.transitions import TRANSITIONS
 from tests.simulation.calm import Calm
 from tests.simulation.exploration import Broken, Exploration

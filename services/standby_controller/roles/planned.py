@@ -15,6 +15,7 @@ from services.standby_controller.source import check_standby, find_source
 from services.standby_controller.sync import SyncRunner
 from shared.clock import Clock
 from shared.errors import GateRefused
+from shared.settings import Mode
 
 
 class PlannedSwaps:
@@ -58,6 +59,7 @@ class PlannedSwaps:
             runner=self._runner,
             clock=self._clock,
             max_write_gap_seconds=self._max_write_gap_seconds(),
+            is_failback=self._monitor.own.mode is Mode.PRIMARY,
         )
         return self._changes.begin(
             ChangeKind.SWITCHOVER,

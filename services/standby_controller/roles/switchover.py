@@ -35,6 +35,7 @@ class Switchover:
     runner: SyncRunner
     clock: Clock
     max_write_gap_seconds: float
+    is_failback: bool
 
     async def run(self, change: Change, source: Source) -> None:
         """Make this node active in place of the source; raises FinalDeltaTooLong, TransitionFailed, PeerError."""
@@ -76,6 +77,7 @@ class Switchover:
             expected_epoch=epoch,
             is_by_hand=True,
             peer=source.node_id,
+            is_failback=self.is_failback,
             why=change.why,
         )
         await self.own.promote(asked)
