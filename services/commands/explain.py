@@ -125,5 +125,9 @@ def _describe_loss(transition: Json) -> str:
     if estimated is None and rows is None:
         return "none is known" if transition["kind"] in ("failover", "force") else "none: nothing was left behind"
     parts = [] if estimated is None else [f"the copy was {estimated:.0f} s old"]
-    parts.append("rows are counted when the other server is back" if rows is None else f"{rows} rows, rescued")
+    kept = sum(data.get("databases", 0) for data in _evidence(transition, "loss").values())
+    if kept:
+        parts.append(f"{kept} databases of the other server were kept whole")
+    else:
+        parts.append("rows are counted when the other server is back" if rows is None else f"{rows} rows, rescued")
     return "; ".join(parts)

@@ -114,3 +114,4 @@ class HistoryExchange:
                 self._feed.look_now()
             has_more = len(entries) > 1 and added > 0
         await self._transitions.witness(self._clock.now())
+        await self._transitions.count_losses(self._clock.now())

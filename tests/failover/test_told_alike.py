@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+from lab.ledger import TABLE
 from lab.people import ApiError, Json, change_config
 from tests.failover.conftest import Open
-from tests.failover.stage import Stage
+from tests.failover.stage import APPLICATION, DATABASE, Stage
 
 
 async def test_both_nodes_tell_the_same_story(open_pair: Open) -> None:
@@ -14,6 +15,9 @@ async def test_both_nodes_tell_the_same_story(open_pair: Open) -> None:
     async with open_pair() as stage:
         await stage.sync()
         await stage.is_protected()
+        insert = f"INSERT INTO {TABLE} (writer, number) SELECT 'alone', n FROM generate_series(1, 3) n"
+        await asyncio.to_thread(stage.primary.cluster.psql, insert, DATABASE, user=APPLICATION)
+        await asyncio.sleep(3)  # so that its capture has seen them
         await stage.kill_host(stage.primary)
         await stage.becomes(stage.secondary, "active")
         await asyncio.to_thread(_change, stage, 5)
@@ -32,7 +36,10 @@ async def test_both_nodes_tell_the_same_story(open_pair: Open) -> None:
         told = [(one["kind"], one["node"], one["result"]) for one in transitions if one["kind"] != "return"]
         assert told[0] == ("failback", "primary", "succeeded")
         assert told[-1] == ("failover", "secondary", "succeeded")
-        failover = transitions[-1]
+        path = f"/v1/transitions/{transitions[-1]['id']}"
+        await stage.until(lambda: _counts_losses(stage, path), "what was lost is counted")
+        failover = await stage.ask(stage.secondary, "GET", path)
+        assert failover["lost_rows"] == 3
         assert (failover["asked_by"], failover["is_by_hand"]) == ("the controller on secondary", False)
         assert "primary is silent" in failover["why"]
         assert {phase["step"] for phase in failover["phases"]} >= {"asked", "take_term", "open", "start_application"}
@@ -57,6 +64,10 @@ async def _is_seen(stage: Stage, state: str) -> bool:
 async def _returns(stage: Stage) -> bool:
     """Ask for the re-sync; a controller that has only just started may not have read its history."""
     return bool((await stage.change(stage.primary, "/v1/resync", {"reason": "it is mended"}))["failure"] is None)
+
+
+async def _counts_losses(stage: Stage, path: str) -> bool:
+    return bool((await stage.ask(stage.secondary, "GET", path))["lost_rows"] is not None)
 
 
 def _change(stage: Stage, failures: int) -> None:

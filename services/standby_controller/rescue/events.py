@@ -19,6 +19,7 @@ def event_of_rescue(rescue: RescueManifest) -> NewEvent:
         "kind": rescue.kind.value,
         "component": rescue.component,
         "rows": rescue.rows,
+        "term_epoch": rescue.term_epoch,
         "tables": {f"{table.schema_name}.{table.name}": table.rows for table in rescue.tables if table.rows},
         "prepared": len(rescue.prepared),
         "kept_database": rescue.kept_database,

@@ -29,6 +29,8 @@ from shared.postgres.queries import load_queries
 _QUERIES: Final = load_queries("services.standby_controller.store", "transitions.sql")
 _OWN_JOURNAL: Final = "journal"
 _WITNESS_WITHIN: Final = timedelta(days=1)
+_SETTLED_AFTER: Final = timedelta(seconds=5)
+"""Looks and events are written behind the back of those who make them."""
 _LOOKED_BEFORE: Final = timedelta(seconds=60)
 _LOOKS: Final = 24
 _RECENT_FAILOVERS: Final = 20
@@ -113,7 +115,7 @@ class Transitions:
     async def witness(self, now: datetime) -> int:
         """Note for each recent transition how this node's looks at its peers went in the minute before it."""
         found = await self._database.fetch(
-            _QUERIES["find_unwitnessed"], self._node, now - _WITNESS_WITHIN, now - timedelta(seconds=5)
+            _QUERIES["find_unwitnessed"], self._node, now - _WITNESS_WITHIN, now - _SETTLED_AFTER
         )
         for row in found:
             at = row["started_at"]
@@ -127,6 +129,18 @@ class Transitions:
         wanted = TransitionFilter(kinds=("failover",), results=(TransitionResult.SUCCEEDED,))
         found = (await self.list_transitions(wanted, _RECENT_FAILOVERS, None)).items
         return next((one.ended_at for one in found if not one.is_by_hand), None)
+
+    async def count_losses(self, now: datetime) -> int:
+        """Note for each failover that this node has come back after what it alone had; its rescues tell."""
+        found = await self._database.fetch(_QUERIES["find_returns"], self._node, now - _SETTLED_AFTER)
+        for row in found:
+            counted = await self._database.fetch_row(_QUERIES["count_rescued"], self._node, str(row["term_epoch"]))
+            assert counted is not None, "a count is always a row"
+            data = {"rescues": counted["rescues"], "databases": counted["databases"]}
+            if not counted["databases"]:
+                data["rows"] = counted["rows"]
+            await self.add_evidence(row["id"], Topic.LOSS, row["at"], data)
+        return len(found)
 
     async def read(self, transition_id: str) -> Transition:
         """Return one transition; raises NotFound."""

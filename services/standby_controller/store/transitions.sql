@@ -80,6 +80,21 @@ WHERE t.started_at > $2 AND t.started_at < $3
   AND NOT EXISTS (SELECT FROM control.evidence e WHERE e.transition_id = t.id AND e.node = $1 AND e.topic = 'looks')
 ORDER BY t.started_at LIMIT 20
 
+-- name: find_returns
+-- Find the failovers that this node has come back after, and for which it has not counted yet what it alone had.
+SELECT t.id, t.term_epoch, max(j.at) AS at FROM control.journal j
+JOIN control.transitions t ON t.term_epoch::text = j.data ->> 'epoch'
+WHERE j.node = $1 AND j.kind = 'return' AND j.at < $2 AND t.node <> $1
+  AND t.kind IN ('failover', 'force') AND t.result = 'succeeded'
+  AND NOT EXISTS (SELECT FROM control.evidence e WHERE e.transition_id = t.id AND e.node = $1 AND e.topic = 'loss')
+GROUP BY t.id, t.term_epoch
+
+-- name: count_rescued
+-- Count what this node alone had in a term, as the events of its rescues say; a whole database that was kept has no count.
+SELECT coalesce(sum((data ->> 'rows')::bigint), 0)::bigint AS rows, count(*) AS rescues,
+    count(*) FILTER (WHERE data ->> 'kept_database' IS NOT NULL) AS databases
+FROM control.events WHERE node = $1 AND kind = 'rescue_saved' AND data ->> 'term_epoch' = $2
+
 -- name: looks_before
 -- Read this node's looks at its peers up to a moment, the newest first.
 SELECT peer, at, result, state, term_epoch, round_trip_seconds FROM control.heartbeats

@@ -215,6 +215,33 @@ async def test_a_transition_is_told_alike_on_both_nodes(sides: tuple[Side, Side]
     assert sorted(record.event.subject or "" for record in told) == ["attempt-1", "fence-1"]
 
 
+async def test_what_was_lost_is_counted_when_the_node_is_back(sides: tuple[Side, Side]) -> None:
+    """By the events of its rescues; a node that had nothing of its own lost nothing, and no other counts for it."""
+    for number, rows in enumerate(([], [3, 4], None)):
+        a, b = sides
+        epoch, name = 34 + 16 * number, f"failover-{number}"
+        await b.transitions.copy(
+            [
+                _entry(100 * number + 1, name, "failover", "asked", data={"epoch": str(epoch)}),
+                _entry(100 * number + 2, name, "failover", "open"),
+            ]
+        )
+        await pull(a, b)
+        for count in [0] if rows is None else rows:
+            data = {"rows": count, "term_epoch": epoch, "kept_database": "old" if rows is None else None}
+            await a.events.add(NewEvent(NOW, EventKind.RESCUE_SAVED, Severity.WARNING, "r", "saved", data))
+        await a.transitions.copy(
+            [_entry(100 * number + 1, f"return-{number}", "return", "follow", data={"epoch": epoch})]
+        )
+        later = NOW + timedelta(hours=1)
+        assert await b.transitions.count_losses(later) == 0
+        assert await a.transitions.count_losses(later) == 1
+        assert await a.transitions.count_losses(later) == 0
+        await pull(b, a)
+        told = await b.transitions.read(name)
+        assert told.known(Topic.LOSS, "rows") == (None if rows is None else sum(rows))
+
+
 async def test_transitions_are_listed_in_pages_and_by_filters(sides: tuple[Side, Side]) -> None:
     """Newest first; one that nobody ended is over when the node goes on with another."""
     _, b = sides
