@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from services.standby_controller.api import new_app
 from services.standby_controller.api.parts import give_parts
@@ -20,6 +20,8 @@ from shared.http.server import tcp_server
 from shared.lifecycle import Sibling, run_siblings
 from shared.node.model import Envelope
 from shared.settings import ComponentSettings, Settings
+
+_BEYOND_FENCE_SECONDS: Final = 10.0  # a peer that closes its node looks around, waits for the lock and proves it
 
 
 async def serve(settings: Settings) -> None:
@@ -65,7 +67,8 @@ def _agents_of(settings: Settings, links: Links) -> Agents:
     async def is_clean(source: Source) -> bool:
         return all(view.is_clean for view in await find_all(source))
 
-    return Agents(links.own, links.agents, is_clean, find_all)
+    seconds = settings.fencing.deadline_seconds + _BEYOND_FENCE_SECONDS
+    return Agents(links.own, links.agents, is_clean, find_all, links.controllers, seconds)
 
 
 def _copy_from(settings: Settings, links: Links) -> CopyComponent:

@@ -23,6 +23,7 @@ from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
 from services.standby_controller.rescue.shelf import Shelf
+from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import Agents, RoleDesk
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import open_database
@@ -36,6 +37,7 @@ from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import CopyComponent, SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
+from shared.fencing.fence import Fence
 from shared.http.caller import Doorkeeper
 from shared.http.credentials import NodeKeys
 from shared.lifecycle import Sibling, run_every
@@ -155,6 +157,7 @@ async def assemble(
             gatekeeper=gatekeeper,
             arming=arming,
             roles=RoleDesk.build(agents, gatekeeper, monitor, runner, recorder, config, clock),
+            closing=Closing(settings, agents.own, agents.peer, lambda: Fence(settings, clock), clock),
             rescues=Shelf(settings),
             planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),

@@ -51,6 +51,7 @@ class Planner:
             own_id=self._settings.node.id,
             active_id=judgement.peer_id,
             is_active_answering=judgement.kind in _ANSWERING,
+            is_agent_down=judgement.kind is FailureKind.AGENT_DOWN,
             hook_limits=tuple(limits),
             sync_seconds=took,
         )

@@ -77,6 +77,7 @@ from shared.errors.requests import (
     RequestError,
 )
 from shared.errors.roles import (
+    AgentRuns,
     ApplyNotStopped,
     AttemptGone,
     AttemptOpen,
@@ -102,6 +103,7 @@ from shared.errors.roles import (
 )
 
 __all__ = [
+    "AgentRuns",
     "ApplyNotStopped",
     "AttemptGone",
     "AttemptOpen",

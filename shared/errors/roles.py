@@ -111,6 +111,14 @@ class PeerServes(RoleError):
     default_hint = "Use a switchover (POST /v1/switchover): nothing is lost by it."
 
 
+class AgentRuns(RoleError):
+    """Only a node whose agent is dead for certain is closed by its controller."""
+
+    code = "agent_runs"
+    default_hint = "Its agent is there, and alone closes that node: start it again, or end it if it hangs."
+    retry_after_seconds = 5.0
+
+
 class PeerNotClosed(RoleError):
     """The node that hands over was not seen closed for this attempt."""
 

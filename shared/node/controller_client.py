@@ -7,7 +7,7 @@ from typing import Final, Self
 
 from shared.clock import Clock
 from shared.errors import PeerError
-from shared.node.controller_model import ControllerView, Live
+from shared.node.controller_model import CloseNode, ControllerView, Live, NodeClosed
 from shared.node.link import DEADLINE_SECONDS, NodeLink, peer_http
 from shared.node.pair import HistoryPage, PairBook, PairDocumentView
 from shared.node.protocol import Speaker
@@ -42,6 +42,13 @@ class ControllerClient(NodeLink):
     async def view(self) -> ControllerView:
         """Read what the controller knows."""
         return self._parse(await self._ask("GET", "/nodes/view"), ControllerView.model_validate_json)
+
+    async def close_node(self, asked: CloseNode, *, deadline_seconds: float) -> NodeClosed:
+        """Have the controller close its own node, whose agent is dead; repeatable."""
+        response = await self._ask(
+            "POST", "/nodes/close", body=asked.model_dump_json(), deadline_seconds=deadline_seconds
+        )
+        return self._parse(response, NodeClosed.model_validate_json)
 
     async def pair_book(self) -> PairBook:
         """Read what the controller holds of the pair's settings and tokens."""

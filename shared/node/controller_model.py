@@ -6,7 +6,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from shared.node.model import Envelope, State, Wire
+from shared.node.model import Envelope, Epoch, State, Wire
 
 
 class Live(Wire):
@@ -35,3 +35,17 @@ class ControllerView(Envelope):
     automatic_failover_age_seconds: float | None = Field(
         None, description="How long ago its node took over by itself; null where it did not, as far as it knows."
     )
+
+
+class CloseNode(Wire):
+    """A standby that is about to be promoted has a node closed whose agent is dead (`POST /nodes/close`)."""
+
+    attempt_id: str = Field(min_length=8, max_length=64, description="The promotion that shall follow.")
+    expected_epoch: Epoch = Field(description="Epoch of the term that the caller follows, and the node owns.")
+
+
+class NodeClosed(Envelope):
+    """The proof that nobody can write on a node any more, and that its agent will not open it."""
+
+    strength: str = Field(description="hba or limit: how the databases are closed.")
+    text: str = Field(description="What was seen, for people.")

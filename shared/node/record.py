@@ -9,7 +9,9 @@ import fcntl
 import logging
 import os
 import shutil
+import time
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,6 +26,8 @@ from shared.surroundings import HookName
 log = logging.getLogger(__name__)
 
 FORMAT: Final = 1
+_SECOND_LOOK_SECONDS: Final = 0.2  # who takes the folder writes its name a moment later
+_PAUSE_SECONDS: Final = 0.1
 
 
 class RecordUnreadable(Exception):
@@ -73,18 +77,29 @@ class RecordStore(Protocol):
         """Make the record durable before returning; raise RecordUnwritable, and then the old one still counts."""
 
 
-class RecordFile:
-    """The record in `<state_dir>/record.json`; the folder belongs to one agent at a time."""
+class Holder(StrEnum):
+    """Who has the folder: the agent for its whole life, the controller while it closes the node of a dead agent."""
 
-    def __init__(self, folder: Path, *, pair_id: str, node_id: str) -> None:
+    AGENT = "agent"
+    CONTROLLER = "controller"
+
+
+class RecordFile:
+    """The record in `<state_dir>/record.json`; the folder belongs to one holder at a time."""
+
+    def __init__(self, folder: Path, *, pair_id: str, node_id: str, holder: Holder = Holder.AGENT) -> None:
         self._folder = folder
+        self._holder = holder
         self._path = folder / "record.json"
         self._pair_id = pair_id
         self._node_id = node_id
         self._lock: int | None = None
 
     def load(self) -> Record | None:
-        """Take the folder and return what is recorded; an unreadable file is kept aside under another name."""
+        """Take the folder and return what is recorded; an unreadable file is kept aside under another name.
+
+        An agent waits for as long as the controller has the folder; else one that is taken is a ConfigurationError.
+        """
         self._take_folder()
         try:
             text = self._path.read_bytes()
@@ -119,14 +134,32 @@ class RecordFile:
             lock = os.open(self._folder / "agent.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise ConfigurationError(f"{key}: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not self._wait_for(lock):
             os.close(lock)
             raise ConfigurationError(
                 f"{key}: another agent uses this folder", hint="One node has one agent; stop the other one."
-            ) from None
+            )
         self._lock = lock
+
+    def _wait_for(self, lock: int) -> bool:
+        """Take the lock and note who has it; an agent waits for its controller, which lets go by itself."""
+        looked_again = is_waiting = False
+        while not _try_lock(lock):
+            if self._holder is Holder.CONTROLLER:
+                return False
+            if os.pread(lock, 64, 0) == Holder.CONTROLLER.encode():
+                if not is_waiting:
+                    log.warning("the controller closes this node; the agent starts after that")
+                is_waiting = True
+            elif looked_again:
+                return False
+            else:
+                looked_again = True
+                time.sleep(_SECOND_LOOK_SECONDS)
+            time.sleep(_PAUSE_SECONDS)
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, self._holder.encode(), 0)
+        return True
 
     def _check_owner(self, record: Record) -> None:
         if record.format > FORMAT:
@@ -146,3 +179,11 @@ class RecordFile:
             shutil.copy2(self._path, aside)
         except OSError as error:
             log.warning("unreadable record not kept aside", extra={"file": str(aside), "detail": error.strerror})
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

@@ -6,22 +6,21 @@ A node that handed over opens again only when the holder of the attempt says tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, Peers, run_hook
 from shared.clock import Clock
 from shared.errors import (
     AttemptGone,
-    DatabaseUnreachable,
     FenceIncomplete,
     HookVeto,
     PeerError,
     PostgresError,
     WarmstandbyError,
 )
+from shared.fencing.closing import do_closing_act
 from shared.log import fields_of
 from shared.node.commands import advance_demotion, doubt, take_back
 from shared.node.journal import Journal
@@ -95,30 +94,10 @@ class Demoting:
                     await run_hook(self._hooks, HookName.STOP_APPLICATION, _tell(demotion))
                 except HookVeto as error:  # what it did not stop is stopped by the acts that follow
                     log.warning("the application was not stopped by its hook", extra=fields_of(error))
-            case Act.CLOSE:
-                await self._unless_shut_down(demotion, self._fence.close())
-            case Act.END_SESSIONS:
-                await self._unless_shut_down(demotion, self._end_sessions(demotion))
-            case Act.PROVE:
-                await self._unless_shut_down(demotion, self._fence.prove())
             case _:
-                pass
-
-    async def _end_sessions(self, demotion: Demotion) -> None:
-        """Transactions prepared for two phases stop a handover, which would lose them; a fence keeps them for later."""
-        try:
-            await self._fence.end(self._deadline_seconds)
-        except FenceIncomplete as error:
-            if demotion.kind is not DemotionKind.FENCE or error.sessions or not error.prepared:
-                raise
-
-    async def _unless_shut_down(self, demotion: Demotion, act: Coroutine[Any, Any, object]) -> None:
-        """A server that is down lets nobody write, and finds the list of closed databases when it starts."""
-        try:
-            await act
-        except DatabaseUnreachable:
-            if demotion.kind is not DemotionKind.FENCE or not await self._fence.is_shut_down():
-                raise
+                is_for_good = demotion.kind is DemotionKind.FENCE
+                seconds = self._deadline_seconds
+                await do_closing_act(self._fence, act, deadline_seconds=seconds, is_for_good=is_for_good)
 
     async def _fail(self, demotion: Demotion, act: Act, error: WarmstandbyError) -> bool:
         """A handover that cannot be proved is given up; a fence is tried for ever, and people are told once."""

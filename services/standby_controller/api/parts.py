@@ -16,6 +16,7 @@ from services.standby_controller.monitor import Monitor
 from services.standby_controller.pair_exchange import PairExchange
 from services.standby_controller.planner import Planner
 from services.standby_controller.rescue.shelf import Shelf
+from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import RoleDesk
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.database import Database
@@ -62,6 +63,7 @@ class Parts:
     arming: Arming
     planner: Planner
     roles: RoleDesk
+    closing: Closing
     rescues: Shelf
 
 

@@ -46,6 +46,8 @@ class PlanFacts:
     is_active_answering: bool
     hook_limits: tuple[tuple[HookName, float], ...] = ()
     sync_seconds: float | None = None
+    is_agent_down: bool = False
+    """The agent of the node that serves is dead, its controller answers."""
 
     def limit_of(self, name: str) -> float | None:
         """Return the limit of a hook; None where there is no such hook."""
@@ -105,8 +107,12 @@ def _failover(facts: PlanFacts) -> tuple[PlannedAct, ...]:
             _plain(facts.own_id, _RESERVE),
             *_promotion(facts, AttemptKind.TAKEOVER, meanwhile=_demotion(facts, facts.active_id)),
         )
+    closing: tuple[PlannedAct, ...] = ()
+    if facts.is_agent_down and facts.active_id is not None:  # by its controller, which runs no hooks
+        acts = _demotion(facts, facts.active_id)
+        closing = tuple(act for act in acts if act.name != Act.STOP_APPLICATION)
     former = () if facts.active_id is None else (_plain(facts.active_id, _FENCE_OLD),)
-    return (_plain(facts.own_id, _RESERVE), *_promotion(facts, AttemptKind.FAILOVER), *former)
+    return (*closing, _plain(facts.own_id, _RESERVE), *_promotion(facts, AttemptKind.FAILOVER), *former)
 
 
 def _switchover(facts: PlanFacts) -> tuple[PlannedAct, ...]:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from shared.clock import Clock
 from shared.errors import PeerError, TransitionFailed
+from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import AttemptName, NodeView, OrderFence, Prepare, Promote
 
 _LOOK_SECONDS: Final = 0.05
@@ -44,6 +45,13 @@ class PeerAgent(Protocol):
 
     async def order_fence(self, asked: OrderFence) -> NodeView:
         """Stop serving."""
+
+
+class PeerController(Protocol):
+    """A peer's controller. All raise PeerError."""
+
+    async def close_node(self, asked: CloseNode, *, deadline_seconds: float) -> NodeClosed:
+        """Have it close its own node, whose agent is dead."""
 
 
 class Agent(Protocol):

@@ -49,6 +49,8 @@ class Change:
     write_gap_seconds: float | None = None
     is_asked: bool = False
     """The own agent has taken it up: its journal tells from there."""
+    is_told: bool = False
+    """The same failure was told before."""
     decision: dict[str, Any] | None = None
     """What it was decided from, for the history."""
     _phase_at: float = 0.0
@@ -127,8 +129,8 @@ class RoleChanges:
             change.ended_at = self._clock.now()
             self.running = None
         self._note(change)
-        if change.is_asked:
-            return  # the agent's journal tells of it
+        if change.is_asked or (change.failure and change.is_told):
+            return  # the agent's journal tells of it, or an event did
         severity = Severity.CRITICAL if change.failure else Severity.WARNING
         kind = EventKind.TRANSITION_FAILED if change.failure else EventKind.TRANSITION_DONE
         text = f"{change.kind} by {change.requested_by} " + (

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from services.standby_controller.apply.returning import ReturnView
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.recorder import Recorder
-from services.standby_controller.roles.agents import OwnAgent, PeerAgent
+from services.standby_controller.roles.agents import OwnAgent, PeerAgent, PeerController
 from services.standby_controller.roles.changes import RoleChanges
 from services.standby_controller.roles.planned import PlannedSwaps
 from services.standby_controller.roles.returning import Return
@@ -20,6 +20,7 @@ from services.standby_controller.sync import SyncRunner
 from shared.clock import Clock
 from shared.errors import NotFound
 from shared.lifecycle import Sibling, run_every
+from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import NodeView
 
 LOOK_SECONDS: Final = 0.25
@@ -48,12 +49,21 @@ class Agents:
     peers: Mapping[str, PeerAgent]
     is_clean: Callable[[Source], Awaitable[bool]]
     divergence: Callable[[Source], Awaitable[tuple[ReturnView, ...]]] = _nothing_told
+    controllers: Mapping[str, PeerController] = field(default_factory=dict)
+    close_seconds: float = 30.0
+    """How long a peer's controller may take to close its node."""
 
     def peer(self, node_id: str) -> PeerAgent:
         """Return the way to a peer; raises NotFound."""
         if node_id not in self.peers:
             raise NotFound(f"node {node_id!r} is not among [[peers]]")
         return self.peers[node_id]
+
+    async def close(self, node_id: str, asked: CloseNode) -> NodeClosed:
+        """Have a peer's controller close its node, whose agent is dead; raises NotFound, PeerError."""
+        if node_id not in self.controllers:
+            raise NotFound(f"node {node_id!r} is not among [[peers]]")
+        return await self.controllers[node_id].close_node(asked, deadline_seconds=self.close_seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +93,7 @@ class RoleDesk:
         return cls(
             changes=changes,
             takeover=Takeover(
-                judge, agents.own, agents, changes, clock, lambda: config.known.failover.sequence_headroom
+                judge, agents.own, agents, agents, changes, clock, lambda: config.known.failover.sequence_headroom
             ),
             swaps=PlannedSwaps(
                 judge,

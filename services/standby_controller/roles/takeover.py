@@ -22,8 +22,9 @@ from services.standby_controller.roles.agents import OwnAgent, PeerAgent, wait_u
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
 from services.standby_controller.roles.decision import describe_decision
 from shared.clock import Clock
-from shared.errors import GateRefused, PeerError, PeerServes, TransitionFailed, WarmstandbyError
+from shared.errors import GateRefused, PeerError, PeerServes, StaleTerm, TransitionFailed, WarmstandbyError
 from shared.log import fields_of
+from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import AttemptKind, AttemptName, NodeView, OrderFence, Promote, State
 from shared.node.steps import Act
 
@@ -83,6 +84,13 @@ class Peers(Protocol):
         """Return the way to one."""
 
 
+class Controllers(Protocol):
+    """The peers' controllers."""
+
+    async def close(self, node_id: str, asked: CloseNode) -> NodeClosed:
+        """Have one close its own node, whose agent is dead; raises PeerError."""
+
+
 class Takeover:
     """Begins failovers; the agent finishes them."""
 
@@ -91,6 +99,7 @@ class Takeover:
         judge: Judge,
         own: OwnAgent,
         peers: Peers,
+        controllers: Controllers,
         changes: RoleChanges,
         clock: Clock,
         sequence_headroom: Callable[[], int],
@@ -98,17 +107,19 @@ class Takeover:
         self._judge = judge
         self._own = own
         self._peers = peers
+        self._controllers = controllers
         self._changes = changes
         self._clock = clock
         self._sequence_headroom = sequence_headroom
         self._abandoned = 0
+        self._unclosed = 0
         self._not_before = 0.0
 
     async def look(self) -> None:
         """Take over if that is due and nothing refuses it; raises what the agent refuses."""
         judgement = self._judge.judge()
-        if judgement.way is Way.NONE or judgement.way is Way.CLOSED_FIRST:
-            self._abandoned = 0 if judgement.way is Way.NONE else self._abandoned
+        if judgement.way is Way.NONE:
+            self._abandoned = self._unclosed = 0
             return
         if self._changes.running is not None or self._clock.monotonic() < self._not_before:
             return
@@ -121,20 +132,22 @@ class Takeover:
             "the controller",
             why,
             lambda change: self._by_itself(change, judgement),
-            decision=self._describe(judgement),
+            decision=None if judgement.way is Way.CLOSED_FIRST else self._describe(judgement),
         )
 
     def by_hand(self, requested_by: str, reason: str, overrides: Collection[Override], *, is_peer_off: bool) -> Change:
         """Take over because an administrator says so; raises GateRefused, PeerServes, TransitionRunning.
 
-        A node that still answers is closed first, with proof; one that does not must be vouched for.
+        A node that still answers is closed first, with proof, by its controller where its agent is dead; one that
+        does not must be vouched for.
         """
         judgement = self._judge.judge()
         refusals = refusals_by_hand(judgement.checks, overrides)
         if refusals:
             raise GateRefused(refusals)
         answers = judgement.diagnosis.kind in _ANSWERING
-        if not answers and not is_peer_off:
+        is_agent_down = judgement.diagnosis.kind is FailureKind.AGENT_DOWN
+        if not answers and not is_agent_down and not is_peer_off:
             raise PeerServes(
                 f"node {judgement.peer_id} does not answer, and may serve all the same",
                 hint="Switch it off, then say so with peer_is_off = true.",
@@ -142,13 +155,17 @@ class Takeover:
         passed = ", ".join(used_overrides(judgement.checks, overrides))
         why = reason + (f" (overrides: {passed})" if passed else "")
         may_leave_fence = Override.FENCED in overrides
+
+        async def work(change: Change) -> None:
+            if is_agent_down:
+                await self._close_without_agent(change, judgement, is_peer_off=is_peer_off)
+            await self._run(change, judgement, is_ordered=answers, is_by_hand=True, may_leave_fence=may_leave_fence)
+
         return self._changes.begin(
             ChangeKind.FAILOVER,
             requested_by,
             why,
-            lambda change: self._run(
-                change, judgement, is_ordered=answers, is_by_hand=True, may_leave_fence=may_leave_fence
-            ),
+            work,
             decision=self._describe(judgement),
         )
 
@@ -157,7 +174,21 @@ class Takeover:
         return describe_decision(judgement.diagnosis, judgement.checks, judgement.data_age_seconds, now)
 
     async def _by_itself(self, change: Change, judgement: Judgement) -> None:
-        """Take over, and wait longer after each attempt that was abandoned; the third disarms."""
+        """Take over, and wait longer after each attempt that was abandoned; the third disarms.
+
+        A node that its controller cannot close for certain is asked for again and again: nothing else happens.
+        """
+        if judgement.way is Way.CLOSED_FIRST:
+            try:
+                await self._close_without_agent(change, judgement)
+            except WarmstandbyError:
+                change.is_told = self._unclosed > 0
+                pause = _BACK_OFF_SECONDS[min(self._unclosed, len(_BACK_OFF_SECONDS) - 1)]
+                self._unclosed += 1
+                self._not_before = self._clock.monotonic() + pause
+                raise
+            self._unclosed = 0
+            change.decision = self._describe(judgement)
         try:
             await self._run(change, judgement, is_ordered=judgement.way is Way.ORDERED, is_by_hand=False)
         except WarmstandbyError as error:
@@ -170,6 +201,26 @@ class Takeover:
             raise
         self._abandoned = 0
         self._judge.note_automatic_failover()
+
+    async def _close_without_agent(self, change: Change, judgement: Judgement, *, is_peer_off: bool = False) -> None:
+        """Have the other node's controller close it, because its agent is dead; raises PeerError.
+
+        Where an administrator vouches that the server is off, it is tried all the same, and does not count.
+        """
+        assert judgement.peer_id is not None
+        if judgement.expected_epoch is None:
+            raise StaleTerm("this node accepts no term yet")
+        change.enter("closing", self._clock.monotonic())
+        asked = CloseNode(attempt_id=change.id, expected_epoch=judgement.expected_epoch)
+        try:
+            proof = await self._controllers.close(judgement.peer_id, asked)
+        except WarmstandbyError as error:
+            if not is_peer_off:
+                raise
+            log.warning("not closed, and vouched for: the takeover goes on", extra=fields_of(error))
+        else:
+            told = {"node": judgement.peer_id, "strength": proof.strength, "proof": proof.text}
+            log.info("node without an agent closed by its controller", extra=told)
 
     async def _run(
         self,

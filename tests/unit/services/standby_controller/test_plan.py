@@ -54,6 +54,18 @@ def test_a_failover_from_a_node_that_answers_closes_it_first() -> None:
     assert names.index(("a", "prove")) < names.index(("b", "await_handover")) < names.index(("b", "take_term"))
 
 
+def test_a_node_without_an_agent_is_closed_by_its_controller() -> None:
+    """Before anything begins here; its hooks wait for its agent."""
+    acts = plan_of(PlanKind.FAILOVER, replace(FACTS, is_agent_down=True)).acts
+    assert [(act.node_id, act.name) for act in acts[:5]] == [
+        ("a", "close"),
+        ("a", "end_sessions"),
+        ("a", "prove"),
+        ("b", "reserve"),
+        ("b", "stop_apply"),
+    ]
+
+
 def test_a_switchover_loses_nothing_and_brings_the_last_changes_over() -> None:
     """After the other node is closed, before the term is taken."""
     plan = plan_of(PlanKind.SWITCHOVER)
