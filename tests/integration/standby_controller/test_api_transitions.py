@@ -9,7 +9,7 @@ from typing import Any
 from shared.node.model import JournalEntry
 from tests.integration.standby_controller.stage import Stage, eventually, open_stage
 
-BEGUN = datetime.now(UTC) + timedelta(minutes=10)
+BEGUN = datetime.now(UTC) + timedelta(days=1)
 
 
 def _entry(seq: int, transition: str, kind: str, step: str, outcome: str = "done", **more: Any) -> JournalEntry:

@@ -33,7 +33,7 @@ from shared.node.pair import HistoryItem
 from tests.integration.standby_controller.controllers import OneController, two_controllers, wait_until
 from tests.tier import MAJORS
 
-NOW = datetime.now(UTC) + timedelta(minutes=10)  # after the databases were made
+NOW = datetime.now(UTC) + timedelta(days=1)  # after the databases were made
 REQUEST = SyncRequest(Trigger.REQUEST, "admin", "key-1", "a", 1)
 KEPT = HistoryGroup()
 
