@@ -7,6 +7,7 @@ demands.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -15,7 +16,7 @@ from services.primary_agent.node.node import Node
 from services.primary_agent.node.ports import DatabaseFence, HookRunner, run_hook
 from services.primary_agent.node.promotion import STOP_APPLY_SECONDS, Promotion
 from shared.clock import Clock
-from shared.errors import FenceIncomplete, HookVeto, WarmstandbyError
+from shared.errors import DatabaseUnreachable, FenceIncomplete, HookVeto, WarmstandbyError
 from shared.lifecycle import run_every
 from shared.log import fields_of
 from shared.node.journal import Journal
@@ -117,10 +118,18 @@ class Performer:
         self._is_closed, self._settled = False, State.ACTIVE
 
     async def _keep_closed(self, state: State, *, is_new: bool) -> None:
-        if (is_new or self._is_look_due()) and not await self._fence.is_closed():
-            if not is_new:
-                log.warning("databases of a node that does not serve were open", extra={"detail": self._fence.opening})
-            await self._close()
+        try:
+            if (is_new or self._is_look_due()) and not await self._fence.is_closed():
+                if not is_new:
+                    log.warning(
+                        "databases of a node that does not serve were open", extra={"detail": self._fence.opening}
+                    )
+                await self._close()
+        except DatabaseUnreachable:  # a server that is down lets nobody in, and a peer may wait for just that
+            with suppress(DatabaseUnreachable):
+                await self._fence.close()
+            self._is_closed = await self._fence.is_shut_down() or self._is_closed
+            raise
         if is_new and state is not State.WAITING:
             await self._fence.resume_apply()
         self._is_closed, self._settled = True, state

@@ -26,6 +26,7 @@ from shared.errors import GateRefused, PeerError, PeerServes, StaleTerm, Transit
 from shared.log import fields_of
 from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import AttemptKind, AttemptName, NodeView, OrderFence, Promote, State
+from shared.node.reasons import Reason
 from shared.node.steps import Act
 
 log = logging.getLogger(__name__)
@@ -278,7 +279,9 @@ class Takeover:
 
 
 def _is_promoting(view: NodeView, change_id: str) -> bool:
-    return view.state is State.PROMOTING and view.attempt is not None and view.attempt.id == change_id
+    """Say whether the attempt is open, as far as is known: a restarted agent says so a moment later."""
+    is_unknown = view.reason_code == Reason.START_UNKNOWN
+    return is_unknown or (view.attempt is not None and view.attempt.id == change_id)
 
 
 def _awaits(view: NodeView) -> bool:
