@@ -42,4 +42,4 @@ def write_rules(data: Path) -> None:
 
 def close(data: Path, databases: Sequence[str]) -> None:
     """Close databases, as `warmstandby close` does before the server starts."""
-    list_of(data).write_text("".join(f'"{name}"\n' for name in databases))
+    list_of(data).write_text(_NOTHING_CLOSED + "".join(f'"{name}"\n' for name in databases))

@@ -20,9 +20,11 @@ import httpx
 
 from lab import processes
 from lab.binaries import TREE
+from lab.people import NO_TLS
 
 STOP_SECONDS: Final = 20.0
 TAIL_LINES: Final = 25
+PROGRAM: Final[tuple[str, ...]] = ("-m", "services.cli")
 
 
 class ServiceError(Exception):
@@ -37,7 +39,10 @@ class Kind(StrEnum):
 
 
 class Service:
-    """A service of the node that ``config`` describes; it is killed with the process that made it."""
+    """A service of the node that ``config`` describes; it is killed with the process that made it.
+
+    ``program`` is what Python is told to run before the arguments; a test may put a program of its own around it.
+    """
 
     def __init__(self, kind: Kind, config: Path, url: str, *, node: str) -> None:
         self.kind = kind
@@ -45,6 +50,7 @@ class Service:
         self.url = url
         self.name = f"{kind} of {node}"
         self.log = config.parent / f"{kind}.log"
+        self.program = PROGRAM
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
         atexit.register(self.kill)
@@ -76,7 +82,7 @@ class Service:
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", self.kind, "--config", str(self.config)],
+                [sys.executable, *self.program, self.kind, "--config", str(self.config)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -99,7 +105,7 @@ class Service:
     def probe(self, path: str) -> int | None:
         """Return the status that a probe answers with, None when nothing answers within a second."""
         try:
-            return httpx.get(self.url + path, timeout=1.0, trust_env=False).status_code
+            return httpx.get(self.url + path, timeout=1.0, verify=NO_TLS, trust_env=False).status_code
         except httpx.HTTPError:
             return None
 
