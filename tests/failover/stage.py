@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,7 @@ class Stage:
     pair: Pair
     synced_at: float = 0.0
     clients: list[Client] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def primary(self) -> Node:
@@ -69,7 +72,7 @@ class Stage:
 
     async def state(self, node: Node) -> str:
         """Return the node's state by its own agent; `gone` where that does not answer."""
-        transport = httpx.AsyncHTTPTransport(uds=str(node.socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(node.socket), verify=False)
         try:
             async with httpx.AsyncClient(transport=transport, base_url="http://agent", timeout=2.0) as http:
                 return str((await http.get("/node")).json()["state"])
@@ -78,7 +81,7 @@ class Stage:
 
     async def record(self, node: Node) -> Json:
         """Return the node's record by its own agent."""
-        transport = httpx.AsyncHTTPTransport(uds=str(node.socket))
+        transport = httpx.AsyncHTTPTransport(uds=str(node.socket), verify=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://agent", timeout=2.0) as http:
             return (await http.get("/node")).json()  # type: ignore[no-any-return]
 
@@ -142,6 +145,29 @@ class Stage:
         self.synced_at = begun
         return sync
 
+    async def configure(self, failover: Json) -> None:
+        """Change values of the failover group, on whichever node answers first; wait until both have them."""
+
+        async def is_on_both() -> bool:
+            for node in self.pair.nodes:
+                found = (await self.ask(node, "GET", "/v1/config"))["document"]["failover"]
+                if any(found[name] != value for name, value in failover.items()):
+                    return False
+            return True
+
+        node = self.primary
+        await asyncio.to_thread(change_config, node.controller_url, node.token, {"failover": failover})
+        await self.until(is_on_both, f"{failover} on both nodes")
+
+    async def force(self, node: Node) -> None:
+        """Make a node active by an administrator's word on its host, whatever the other one may be."""
+        transport = httpx.AsyncHTTPTransport(uds=str(node.socket), verify=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://agent", timeout=5.0) as http:
+            epoch = ((await http.get("/node")).json()["term"] or {}).get("epoch")
+            asked = {"attempt_id": secrets.token_hex(8), "kind": "force", "expected_epoch": epoch, "is_by_hand": True}
+            (await http.post("/node/promote", json={**asked, "why": "the other server is off"})).raise_for_status()
+        await self.becomes(node, "active")
+
     async def change(self, node: Node, path: str, body: Json | None = None) -> Json:
         """Begin a change of roles and wait for its end; return it."""
         begun = await self.ask(node, "POST", path, body or {})
@@ -171,12 +197,12 @@ class Stage:
 
     def client_at(self, node: Node) -> Client:
         """Return a client that goes to one node for ever."""
-        return self._keep(Client(f"at {node.name} {len(self.clients)}", stay_at(node.name, self.url(node))))
+        return self._keep(Client(f"at {node.name} {next(self._numbers)}", stay_at(node.name, self.url(node))))
 
     def client(self) -> Client:
         """Return a client that follows the probe."""
         places = {node.name: (node.agent_url, self.url(node)) for node in (self.primary, self.secondary)}
-        return self._keep(Client(f"follower {len(self.clients)}", follow_probe(places)))
+        return self._keep(Client(f"follower {next(self._numbers)}", follow_probe(places)))
 
     @asynccontextmanager
     async def writing(self, *, everywhere: bool = True) -> AsyncIterator[Client]:
@@ -224,8 +250,9 @@ async def open_stage(
     failover: Json | None = None,
     rights: Rights = Rights.SUPERUSER,
     rows: int = 100,
+    prepare: Callable[[Pair], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Stage]:
-    """Set up a pair with a small application's database, synced and protected."""
+    """Set up a pair with a small application's database, synced and protected; `prepare` sees it before it starts."""
     primary, secondary = clusters
     ensure_role(primary, APPLICATION)
     database = Database.create(primary, DATABASE, options=f"OWNER {APPLICATION}")
@@ -238,6 +265,8 @@ async def open_stage(
         with Pair.create(
             folder, primary, secondary, databases=[DATABASE], settings=settings or QUICK, rights=rights
         ) as pair:
+            if prepare is not None:
+                await prepare(pair)
             await asyncio.to_thread(pair.start)
             stage = Stage(pair)
             try:
@@ -250,6 +279,8 @@ async def open_stage(
                 yield stage
             finally:
                 for cluster in clusters:
+                    if cluster.is_running:
+                        cluster.resume()
                     cluster.start()
                 await asyncio.to_thread(pair.stop)
     finally:
