@@ -68,6 +68,7 @@ from shared.errors.replication import (
 )
 from shared.errors.requests import (
     ConfigRefused,
+    ConfirmationNeeded,
     CursorInvalid,
     MethodNotAllowed,
     NameTaken,
@@ -110,6 +111,7 @@ __all__ = [
     "CaptureNotReady",
     "ConfigRefused",
     "ConfigurationError",
+    "ConfirmationNeeded",
     "CredentialError",
     "CredentialExpired",
     "CredentialMissing",

@@ -65,3 +65,10 @@ class PreconditionFailed(RequestError):
     code = "precondition_failed"
     status = 412
     default_hint = "Read GET /v1/config again and repeat the change on the new version."
+
+
+class ConfirmationNeeded(RequestError):
+    """What is asked for needs a word of confirmation."""
+
+    code = "confirmation_needed"
+    default_hint = "The detail says what to send besides."

@@ -28,7 +28,7 @@ def stumble(folder: Path, node: str, step: str, outcome: str) -> None:
 
 def watch_agent(folder: Path, node: str) -> None:
     """Have accidents at the steps that the agent's journal takes up."""
-    from services.primary_agent.node.journal import Journal  # noqa: PLC0415  only the service that runs
+    from shared.node.journal import Journal  # noqa: PLC0415  only the service that runs
 
     write = Journal.write
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Response
 from pydantic import Field
@@ -11,9 +11,11 @@ from services.standby_controller.api.access import ACCESS_ERRORS, Operator
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.wire import Answer, Demand
+from services.standby_controller.pair_document import WHOLE
 from services.standby_controller.policy.gate import Override
 from services.standby_controller.roles.changes import Change
 from shared.errors import (
+    ConfirmationNeeded,
     GateRefused,
     NotActive,
     NotStandby,
@@ -21,7 +23,6 @@ from shared.errors import (
     PeerRefusal,
     PeerServes,
     PeerUnreachable,
-    RequestError,
     StaleTerm,
     TransitionRefused,
     TransitionRunning,
@@ -38,8 +39,8 @@ _STARTED: Final = {"description": "It is on its way; GET /v1/status shows it.", 
 class ChangeDemand(Demand):
     """What every change of roles says."""
 
-    expected_term: int | None = Field(
-        None, ge=1, le=2**53, description="Epoch of the term that you saw; refused when another counts by now."
+    expected_term: Annotated[int, Field(ge=1, le=2**53), WHOLE] | None = Field(
+        None, description="Epoch of the term that you saw; refused when another counts by now."
     )
     reason: str = Field("", max_length=300, description="Why, for the history.")
 
@@ -47,7 +48,9 @@ class ChangeDemand(Demand):
 class FailoverDemand(ChangeDemand):
     """A failover by hand."""
 
-    overrides: tuple[Override, ...] = Field((), description="Checks to pass, for this attempt; they need a reason.")
+    overrides: tuple[Annotated[Override, Field(strict=False)], ...] = Field(
+        (), strict=False, description="Checks to pass, for this attempt; they need a reason."
+    )
     peer_is_off: bool = Field(
         False, description="You vouch that the other server is switched off; needed when it does not answer."
     )
@@ -71,16 +74,16 @@ class StateAnswer(Answer):
     status_code=202,
     responses={
         202: _STARTED,
-        **problem_responses(*ACCESS_ERRORS, GateRefused, PeerServes, StaleTerm, TransitionRunning, RequestError),
+        **problem_responses(*ACCESS_ERRORS, GateRefused, PeerServes, StaleTerm, TransitionRunning, ConfirmationNeeded),
     },
 )
 async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Take over by hand: the gate is judged, a node that answers is closed first, with proof."""
     _check_term(parts, asked)
     if asked.overrides and not asked.reason:
-        raise RequestError("overrides need a reason", hint="Say why in `reason`; it is kept in the history.")
+        raise ConfirmationNeeded("overrides need a reason", hint="Say why in `reason`; it is kept in the history.")
     if (asked.overrides or asked.peer_is_off) and asked.confirm_node != parts.settings.node.id:
-        raise RequestError(
+        raise ConfirmationNeeded(
             f"confirm_node must be {parts.settings.node.id!r}, the node that would be promoted",
             hint="If the other server still runs, or comes back cut off from this one, both would serve.",
         )

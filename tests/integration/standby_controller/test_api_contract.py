@@ -23,7 +23,13 @@ from tests.tier import MAJORS, rounds
 Contract = tuple[Any, dict[str, str]]
 
 INPUTS = {"parameters", "requestBody"}
-BEYOND_SCHEMAS = {"list_cursor_invalid", "precondition_required", "precondition_failed", "config_refused"}
+BEYOND_SCHEMAS = {
+    "list_cursor_invalid",
+    "precondition_required",
+    "precondition_failed",
+    "config_refused",
+    "confirmation_needed",
+}
 
 
 @pytest.fixture(scope="module")

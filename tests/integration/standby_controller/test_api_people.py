@@ -22,6 +22,11 @@ ROUTES = [
     ("POST", "/v1/failover", Role.OPERATOR),
     ("POST", "/v1/switchover", Role.OPERATOR),
     ("POST", "/v1/resync", Role.OPERATOR),
+    ("GET", "/v1/resync", Role.VIEWER),
+    ("GET", "/v1/rescues", Role.VIEWER),
+    ("GET", "/v1/rescues/r", Role.VIEWER),
+    ("GET", "/v1/rescues/r/files/f", Role.OPERATOR),
+    ("DELETE", "/v1/rescues/r", Role.ADMIN),
     ("POST", "/v1/fence", Role.OPERATOR),
     ("POST", "/v1/unfence", Role.OPERATOR),
     ("GET", "/v1/transitions", Role.VIEWER),
@@ -73,6 +78,7 @@ async def test_every_route_is_in_the_table_above(newest_dsn: str, tmp_path: Path
             for method in operations:
                 if path.startswith("/v1/"):
                     shown = path.replace("{sync_id}", "b.1").replace("{token_id}", "x")
+                    shown = shown.replace("{rescue_id}", "r").replace("{file}", "f")
                     shown = shown.replace("{transition_id}", "t")
                     assert (method.upper(), shown) in known
                     assert operations[method]["security"] == [{"token": []}]
