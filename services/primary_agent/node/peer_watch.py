@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
-from services.primary_agent.node.node import Node
+from services.primary_agent.node.node import GRANT_SECONDS, Node
 from shared.clock import Clock
 from shared.errors import NotFound, PeerRefusal, PeerUnreachable, WarmstandbyError
 from shared.lifecycle import run_every
@@ -21,6 +22,8 @@ log = logging.getLogger(__name__)
 
 DEADLINE_SECONDS: Final = 3.0
 UNKNOWN_AFTER_LOOKS: Final = 3
+GRANT_COUNTS_SECONDS: Final = GRANT_SECONDS / 2
+"""A grant that was not used by then is asked for again: it must not outlive the promise behind it."""
 
 
 class PeerWatch:
@@ -61,7 +64,11 @@ class PeerWatch:
     def seen(self) -> Mapping[str, PeerSeen]:
         """Return the last look at each peer; one that is too old, as after a pause of this process, is none."""
         age = self._clock.monotonic() - self._looked_at
-        return self._seen if age <= UNKNOWN_AFTER_LOOKS * self._pause_seconds + DEADLINE_SECONDS else self._not_asked
+        if age > UNKNOWN_AFTER_LOOKS * self._pause_seconds + DEADLINE_SECONDS:
+            return self._not_asked
+        if age > GRANT_COUNTS_SECONDS:
+            return {name: replace(seen, has_granted=False) for name, seen in self._seen.items()}
+        return self._seen
 
     def client(self, node_id: str) -> NodeClient:
         """Return the way to a peer's agent; raise NotFound."""
