@@ -315,16 +315,16 @@ def _may_be_open(peer: NodeView, kind: AttemptKind, node_id: str) -> bool:
     A name of a state alone does not exclude it.
     """
     match peer.state:
-        case State.ACTIVE | State.PROMOTING:  # of two attempts at once, each sees the other: none may go on
+        case State.ACTIVE | State.PROMOTING | State.WAITING:
+            # Of two attempts at once, each sees the other: none may go on. A node that waits may begin to serve
+            # at any moment; it asks for a grant, or is closed first by a takeover.
             return True
         case State.DEMOTING:
             demotion = peer.demotion  # closed for another node's attempt, it opens when that one gives up
             return demotion is None or demotion.step != Act.CLOSED or demotion.peer != node_id
         case _:
             is_closed = None if peer.fence is None else peer.fence.is_closed
-            is_undecided = peer.reason_code == Reason.START_UNKNOWN or (
-                peer.state is State.UNINITIALISED and is_closed is None and kind is not AttemptKind.FORCE
-            )
+            is_undecided = peer.state is State.UNINITIALISED and is_closed is None and kind is not AttemptKind.FORCE
             return is_undecided or is_closed is False
 
 
