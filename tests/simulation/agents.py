@@ -51,14 +51,15 @@ class Agents:
             return
         seen = tuple(self._see(world, node, peer) for peer in world.peers(node))
         can_wait = before is State.WAITING and not any(peer.contact is Contact.ANSWERED for peer in seen)
-        for waited in (0.0, _FOR_EVER) if can_wait and not self._is_term_due(world, node) else (0.0,):
+        for waited in (0.0, _FOR_EVER) if can_wait else (0.0,):
             judged = self.judged(world, node, seen, waited)
-            if judged == now:
-                continue
             after = world.with_node(node, judged)
             state = self.record(after, node).state
+            serves_on = before is State.WAITING and state is State.ACTIVE
+            if judged == now or (serves_on and self._is_term_due(world, node)):
+                continue
             unheard = sum(1 << peer for peer in world.peers(node) if not world.hears(node, peer))
-            if before is State.WAITING and state is State.ACTIVE and world.risks & unheard:
+            if serves_on and world.risks & unheard:
                 after = after._replace(is_split_promised=True)
             yield f"{NAMES[node]}: judges{' after the grace' if waited else ''}, is {state}", after
         if before is State.UNINITIALISED:
@@ -209,9 +210,12 @@ class Agents:
         return PeerSeen(NAMES[peer], Contact.ANSWERED, mode, self.state(world, peer), record.term, has_granted)
 
     def _is_term_due(self, world: World, node: int) -> bool:
-        """Say whether a peer takes the term at this moment: no grace period passes between its look and that."""
+        """Say whether a peer that is not heard takes the term at this moment.
+
+        Its look holds for less than it takes to see that it is silent: the look is repeated after 2 s.
+        """
         return any(
-            world.nodes[peer].is_agent_up and attempt.step == Act.TAKE_TERM
+            world.nodes[peer].is_agent_up and attempt.step == Act.TAKE_TERM and not world.hears(node, peer)
             for peer in world.peers(node)
             if (attempt := self.record(world, peer).attempt)
         )

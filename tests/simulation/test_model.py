@@ -32,6 +32,7 @@ NORMAL: Final = (
     ("pair", False, Budget(lost_records=1, agent_crashes=1, handovers=1, humans=1)),
     ("three", True, Budget(cuts=1, failovers=1, handovers=1)),
     ("three", True, Budget(agent_crashes=1, failovers=1, takeovers=1)),
+    ("three", True, Budget(host_crashes=1, cuts=1, failovers=1)),
 )
 LARGE: Final = (
     *NORMAL,
