@@ -29,6 +29,7 @@ from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.shelf import Shelf
 from shared.clock import SystemClock
 from shared.errors import NotActive
+from shared.fencing.fence import Fence
 from shared.node.client import NodeClient
 from shared.node.model import Envelope, State, Term
 from shared.replication.model import SyncPoint, TableName
@@ -166,11 +167,15 @@ class TwoSided:
         """Do one round of the capture's loop."""
         await self.captures._tick(self.capture)
 
+    async def open(self) -> None:
+        """Let applications write: a full copy was closed before it was swapped in."""
+        await Fence(self.settings, SystemClock()).open()
+
     def accept_apply(self, accepts: bool) -> None:
         """Set the guards, as fencing does when a role changes."""
         for run in (self.sql, self.node_sql):
             schema = "warmstandby" if run == self.sql else "agent"
-            run(f"UPDATE {schema}.guard SET accepts_apply = {accepts}")
+            run(f"SET default_transaction_read_only = off; UPDATE {schema}.guard SET accepts_apply = {accepts}")
 
     async def close(self) -> None:
         """Let go of the databases."""
@@ -273,6 +278,7 @@ class TwoNodes:
         result = BaseResult(new.name, BaseKind.LOST) if is_lost else (await new.captures.begin_term(self.epoch))[0]
         for node in self.nodes:
             node.node.term = Term(epoch=self.epoch, owner=new.node.node_id)
+        await new.open()
         new.node.state = State.ACTIVE
         await new.tick()
         old.accept_apply(True)

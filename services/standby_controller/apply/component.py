@@ -159,7 +159,7 @@ class _ComponentSync:
 
     async def _return(self, own: NodeClient) -> ComponentOutcome | str:
         """Bring a database back from the moment that both nodes share; return in words why only a seed will do."""
-        begin = await find_return(self._component.name, client=self._client, own=own)
+        begin = await self._patiently(lambda: find_return(self._component.name, client=self._client, own=own))
         if isinstance(begin, str):
             return begin
         told = begin.divergence
@@ -184,7 +184,7 @@ class _ComponentSync:
             if rescue is not None and told is not None and told.prepared:
                 await rescue.note_prepared()
                 await roll_back_prepared(session, told.prepared)
-            whole = await bring_keys(begin, client=self._client, own=own)
+            whole = await self._patiently(lambda: bring_keys(begin, client=self._client, own=own))
             async with self._export(SyncKind.DELTA, begin.since, whole) as export:
                 finish = partial(
                     write_cursor, session, export.manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch
@@ -279,7 +279,7 @@ class _ComponentSync:
             since=since,
             whole=whole,
         )
-        manifest = await self._open(request)
+        manifest = await self._patiently(lambda: self._client.open_export(self._component.name, request))
         self._progress.begin(
             kind,
             tables_total=len(manifest.tables),
@@ -288,13 +288,13 @@ class _ComponentSync:
         async with hold(self._client, manifest) as export:
             yield export
 
-    async def _open(self, request: OpenExport) -> Manifest:
-        """Open an export; a node that is only making its capture, as a new one does, is waited for a while."""
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the active node; one that is only making its capture, as a new one does, is waited for a while."""
         clock = asyncio.get_running_loop().time
         deadline, told = clock() + _CAPTURE_PATIENCE_SECONDS, ""
         while True:
             try:
-                return await self._client.open_export(self._component.name, request)
+                return await ask()
             except PeerRefusal as refusal:
                 if refusal.peer_code != CaptureNotReady.code or clock() > deadline:
                     raise
