@@ -57,6 +57,9 @@ import asyncio, sys
 sys.path.insert(0, sys.argv[3])
 from services.standby_controller.apply.cursor import hold_guard, hold_node_guard
 from shared.postgres.sessions import open_session
+from tests.tier import on_newest_major
+
+pytestmark = on_newest_major  # both majors are in what each strength stops
 async def apply(dsn, database):
     async with open_session(dsn, database=database) as session:
         async with session.transaction():

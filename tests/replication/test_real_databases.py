@@ -17,7 +17,7 @@ from lab.pair import Pair
 from lab.people import ask_once
 from sample.comparison import compare_databases
 from sample.snapshot_reader import connect
-from tests.conftest import PairOfClusters
+from tests.conftest import PAIRS, PairOfClusters
 from tests.replication.changes import Kind, RandomChanges
 from tests.tier import rounds
 
@@ -34,6 +34,7 @@ KEYLESS = {
 }
 
 pytestmark = [
+    pytest.mark.parametrize("pair_of_clusters", rounds([(15, 18)], PAIRS), indirect=True, scope="session", ids=str),
     pytest.mark.skipif(
         not DATA.is_dir(), reason=f"the public sample databases are not here ({DATA.name} beside the tree)"
     ),

@@ -67,8 +67,9 @@ class Place:
         return self.cluster.psql(text, self.node_database("source"))
 
     def copy_sql(self, text: str) -> str:
-        """Run SQL on the first standby's copy."""
-        return self.target_cluster.psql(text, self.copy_database(_FIRST))
+        """Run SQL on the first standby's copy, whose sessions only read by default."""
+        writing = f"SET default_transaction_read_only = off;\n{text}"
+        return self.target_cluster.psql(writing, self.copy_database(_FIRST))
 
     def add_node(self, node: str) -> None:
         """Make the own database of one more standby."""

@@ -173,7 +173,9 @@ async def test_what_a_dead_controller_left_running_is_interrupted_at_the_start(n
     """And nothing needs cleaning by hand."""
     async with open_stage(newest_dsn, tmp_path) as stage:
         started = await stage.ended((await stage.post("/v1/syncs"))["id"])
-        await stage.parts.database.execute("UPDATE control.syncs SET result = 'running', ended_at = NULL")  # as kill -9
+        await stage.parts.database.execute(
+            "UPDATE control.syncs SET result = 'running', ended_at = NULL, change = NULL"
+        )  # as kill -9
     async with open_stage(newest_dsn, tmp_path) as stage:
         left = await stage.get(f"/v1/syncs/{started['id']}")
         assert (left["result"], left["failure"]["code"]) == ("interrupted", "controller_died")

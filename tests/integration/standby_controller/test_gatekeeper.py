@@ -251,7 +251,7 @@ async def test_a_controller_that_starts_recalls_the_last_automatic_failover(newe
                     outcome="done",
                     data=data,
                 )
-                for place, step, data in ((1, "asked", asked), (2, "serve", {}))
+                for place, step, data in ((1, "asked", asked), (2, "open", {}))
             ]
             await parts.transitions.copy(entries)
         recalled = await parts.transitions.last_automatic_failover()
