@@ -14,12 +14,13 @@ import sys
 import time
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import httpx
 
 from lab import processes
 from lab.binaries import TREE
+from lab.nursery import Nursery, Nursling
 from lab.people import NO_TLS
 
 STOP_SECONDS: Final = 20.0
@@ -44,6 +45,9 @@ class Service:
     ``program`` is what Python is told to run before the arguments; a test may put a program of its own around it.
     """
 
+    nursery: ClassVar[Nursery | None] = None
+    """Starts all services, where there is one."""
+
     def __init__(self, kind: Kind, config: Path, url: str, *, node: str) -> None:
         self.kind = kind
         self.config = config
@@ -51,7 +55,7 @@ class Service:
         self.name = f"{kind} of {node}"
         self.log = config.parent / f"{kind}.log"
         self.program = PROGRAM
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Nursling | None = None
         self._log_start = 0
         atexit.register(self.kill)
 
@@ -79,10 +83,14 @@ class Service:
         """Start the process; a running one stays as it is. Nothing is waited for."""
         if self.is_running:
             return
+        arguments = [*self.program, self.kind, "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._log_start = log.tell()
+            if self.nursery is not None:
+                self._process = self.nursery.start(arguments, self.log, plain_environment())
+                return
             self._process = subprocess.Popen(
-                [sys.executable, *self.program, self.kind, "--config", str(self.config)],
+                [sys.executable, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,8 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.database import Database
+from lab.nursery import Nursery
+from lab.service import Service
 from tests.tier import IS_FULL, MAJORS, SEED, rounds, seed_of
 
 hypothesis.settings.register_profile(
@@ -44,6 +46,15 @@ def pytest_report_header() -> list[str]:
     majors = ", ".join(map(str, MAJORS))
     tier = "all" if IS_FULL else "normal"
     return [f"tier {tier} (PostgreSQL {majors}); chance: WARMSTANDBY_TEST_SEED={SEED}"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nursery() -> Iterator[None]:
+    """Have services start without the time of their imports."""
+    Service.nursery = Nursery()
+    yield
+    Service.nursery.close()
+    Service.nursery = None
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from tests.tier import rounds
 
 #: Who dies, in which phase of the delta, and at most how long after the phase began.
 KILLS = [
-    (Part.AGENT, "opening", 0.3),
     (Part.SOURCE, "opening", 0.3),
     (Part.CONTROLLER, "applying", 0.3),
     (Part.TARGET, "applying", 0.3),

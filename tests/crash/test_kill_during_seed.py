@@ -12,8 +12,6 @@ from tests.tier import rounds
 #: Who dies, in which phase of the full copy, and at most how long after the phase began.
 KILLS = [
     (Part.AGENT, "copying", 0.15),
-    (Part.CONTROLLER, "copying", 0.15),
-    (Part.SOURCE, "schema", 0.4),
     (Part.TARGET, "copying", 0.15),
     (Part.CONTROLLER, "indexes", 0.6),
 ]

@@ -13,7 +13,6 @@ from tests.tier import rounds
 
 STOP_SECONDS = 15.0
 STOPS = [
-    ("primary agent", "copying", "seed"),
     ("secondary controller", "indexes", "seed"),
     *rounds(
         [],

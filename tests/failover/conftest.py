@@ -16,13 +16,23 @@ import pytest_asyncio
 from lab.cluster import Cluster
 from lab.node_toml import lay_over
 from lab.pair import Pair
+from tests.failover.accidents import Accidents, settings_of
 from tests.failover.links import Links, lay_links, open_reference
 from tests.failover.stage import Stage, open_stage
-from tests.failover.trial import Accidents, Trials, settings_of
+from tests.failover.trial import Trials
 from tests.tier import MAJORS, rounds
 
 collect_ignore = rounds(
-    ["test_agent_down.py", "test_detection.py", "test_network.py", "test_processes.py", "test_told_alike.py"], []
+    [
+        "test_agent_down.py",
+        "test_detection.py",
+        "test_network.py",
+        "test_processes.py",
+        "test_syncs_and_failover.py",
+        "test_times.py",
+        "test_told_alike.py",
+    ],
+    [],
 )
 
 Open = Callable[..., AbstractAsyncContextManager[Stage]]

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from lab.cluster import Cluster
-from lab.ledger import TABLE, longest_gap_seconds
-from lab.node import Node
-from lab.service import Service
+from lab.ledger import longest_gap_seconds
 from shared.node.model import AttemptKind
 from shared.node.steps import PROMOTION, Act
-from tests.failover.stage import DATABASE
+from tests.failover.accidents import die_at, hold_ledger, kept_running, waits_for_lock
 from tests.failover.trial import Trials
 from tests.tier import rounds
 
@@ -105,7 +98,7 @@ async def test_a_promotion_goes_forward_over_every_death_of_the_agent_once_the_t
     """F10: killed before and after each act past the point of no return, it ends serving in one term."""
     async with trials.trial(promotions=1) as trial:
         steps = ["take_term.done", *(f"{act}.{when}" for act in AFTER_TERM for when in ("begun", "done"))]
-        die_at(trials, trial.standby, trial.standby.agent, steps)
+        die_at(trials.accidents, trial.standby, trial.standby.agent, steps)
         async with kept_running(trial.standby.agent):
             await trials.stage.kill_host(trial.active)
             await trials.all_happen(trial.standby, steps)
@@ -117,7 +110,7 @@ async def test_a_promotion_goes_forward_over_every_death_of_the_agent_once_the_t
 async def test_a_promotion_whose_agent_dies_before_the_term_is_taken_is_begun_anew(trials: Trials, act: str) -> None:
     """F10: the attempt is abandoned at the start, its epoch never used; the next one takes the term."""
     async with trials.trial(promotions=1) as trial:
-        die_at(trials, trial.standby, trial.standby.agent, [f"{act}.begun"])
+        die_at(trials.accidents, trial.standby, trial.standby.agent, [f"{act}.begun"])
         async with kept_running(trial.standby.agent):
             await trials.stage.kill_host(trial.active)
             await trials.all_happen(trial.standby, [f"{act}.begun"])
@@ -128,7 +121,7 @@ async def test_a_promotion_does_not_need_its_controller_once_it_is_asked_for(tri
     """F10: the controller dies before every act of the agent's, and is kept running; nothing is done twice."""
     async with trials.trial(promotions=1) as trial:
         steps = [f"{act}.begun" for act in ALL_ACTS]
-        die_at(trials, trial.standby, trial.standby.controller, steps)
+        die_at(trials.accidents, trial.standby, trial.standby.controller, steps)
         async with kept_running(trial.standby.controller):
             await trials.stage.kill_host(trial.active)
             await trials.all_happen(trial.standby, steps)
@@ -192,54 +185,3 @@ async def test_a_boot_shorter_than_the_detection_is_no_failover(trials: Trials) 
             await trial.writes_on()
         finally:
             await trials.stage.configure({"failures": 3})
-
-
-@contextmanager
-def hold_ledger(cluster: Cluster) -> Iterator[None]:
-    """Have a session of the superuser keep everybody else from writing the ledger, for the time of a block."""
-    holder = subprocess.Popen(
-        [cluster.bin_dir / "psql", "-Xq", cluster.dsn(DATABASE)], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
-    )
-    assert holder.stdin is not None
-    try:
-        holder.stdin.write(f"BEGIN; LOCK TABLE {TABLE} IN SHARE MODE; SELECT pg_advisory_lock(1);\n".encode())
-        holder.stdin.flush()
-        while cluster.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted") == "0":
-            time.sleep(0.01)
-        yield
-    finally:
-        holder.stdin.close()
-        holder.wait()
-
-
-async def waits_for_lock(cluster: Cluster) -> bool:
-    """Say whether a session of the applying role waits for a lock."""
-    found = await asyncio.to_thread(
-        cluster.psql,
-        "SELECT count(*) FROM pg_stat_activity WHERE usename = 'warmstandby_apply' AND wait_event_type = 'Lock'",
-    )
-    return found != "0"
-
-
-def die_at(trials: Trials, node: Node, service: Service, steps: Iterable[str]) -> None:
-    """Have a service die at each of these steps of the node's journal, whatever its process is by then."""
-    for step in steps:
-        pids = f"$(pgrep -f -- '{service.kind} --config {service.config}')"
-        trials.accidents.lay(node, step, f"for pid in {pids}; do kill -9 $pid; done\n")
-
-
-@asynccontextmanager
-async def kept_running(service: Service) -> AsyncIterator[None]:
-    """Start a service whenever it has died, as its unit would, for the time of a block."""
-
-    async def keep() -> None:
-        while True:
-            service.start()
-            await asyncio.sleep(0.1)
-
-    task = asyncio.create_task(keep())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])

@@ -58,12 +58,12 @@ async def preview(stage: Stage, node: Node) -> Json:
 
     (found,) = await stage.until(told, "the controller tells what a return would be")
     assert isinstance(found, dict)
+    await stage.until(lambda: stage.ask(node, "GET", "/v1/syncs?limit=1"), "the history is read")
     return found
 
 
 async def return_by_hand(stage: Stage, node: Node) -> Json:
     """Approve the return, see it through, and return the sync that did it."""
-    await stage.until(lambda: stage.ask(node, "GET", "/v1/syncs?limit=1"), "the history is read")
     change = await stage.until(lambda: stage.change(node, "/v1/resync", {"reason": "test"}), "the return is over")
     assert change["failure"] is None, f"{change}\n{stage.pair.log_tail()}"
     await stage.becomes(node, "standby")
@@ -99,7 +99,7 @@ async def check_rescue(stage: Stage) -> str:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("rights", list(Rights))
+@pytest.mark.parametrize("rights", rounds([Rights.DOCUMENTED], list(Rights)))
 async def test_a_lost_host_returns_with_its_rows_saved_and_only_changed_rows_sent(
     open_pair: Open, rights: Rights
 ) -> None:
@@ -118,8 +118,12 @@ async def test_a_lost_host_returns_with_its_rows_saved_and_only_changed_rows_sen
         stage.check_equal()
         rescue = await check_rescue(stage)
         assert (await stage.status(stage.primary))["rescue_count"] == 1
-        events = (await stage.ask(stage.primary, "GET", f"/v1/events?subject={rescue}"))["items"]
-        assert [event["kind"] for event in events] == ["rescue_saved"]
+
+        async def events() -> Any:
+            return (await stage.ask(stage.primary, "GET", f"/v1/events?subject={rescue}"))["items"]
+
+        (event,) = await stage.until(events, "the rescue is told")
+        assert event["kind"] == "rescue_saved"
         assert (await download(stage.primary, f"/v1/rescues/{rescue}/files/..%2Fmanifest.json")).status_code == 404
         headers = {"Authorization": f"Bearer {stage.primary.token}"}
         async with httpx.AsyncClient(base_url=stage.primary.controller_url, headers=headers, trust_env=False) as http:
@@ -145,7 +149,7 @@ KILLS: Final[dict[str, Callable[[Stage], Any]]] = {
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", rounds(["controller", "database"], list(KILLS)))
+@pytest.mark.parametrize("name", rounds(["controller"], list(KILLS)))
 async def test_a_return_that_is_killed_before_its_commit_is_done_again(open_pair: Open, name: str) -> None:
     """What was saved is saved again, the same; nothing is overwritten without it."""
     async with open_pair() as stage:

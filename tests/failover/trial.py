@@ -12,7 +12,6 @@ import contextlib
 import itertools
 import json
 import re
-import shlex
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,68 +20,16 @@ from pathlib import Path
 from typing import Final
 
 from lab import hba
-from lab.cluster import Cluster
 from lab.ledger import Client, overlap_seconds, places_in_order, writing
 from lab.node import Node
-from lab.node_toml import Document, lay_over
 from lab.people import ApiError, Json
-from lab.service import Service
+from tests.failover.accidents import Accidents
 from tests.failover.links import Links
-from tests.failover.stage import DATABASE, QUICK, Stage
+from tests.failover.stage import DATABASE, Stage
 
 STAYER_PAUSE_SECONDS: Final = 0.05
-HOOKS: Final = ("pre_promote", "restart_database")
 UNHANDLED: Final = re.compile(r"Traceback|unexpected error|never retrieved")
 PAST_RETURN: Final = ("prepare_capture", "open", "serve")
-
-
-@dataclass(slots=True)
-class Accidents:
-    """Scripts that wait for a step (`stumbling.py`) or a hook of a node."""
-
-    folder: Path
-
-    @property
-    def program(self) -> tuple[str, ...]:
-        """Return what runs a service so that it stumbles."""
-        return ("-m", "tests.failover.stumbling", str(self.folder))
-
-    @property
-    def hook_settings(self) -> Document:
-        """Return hooks that run what is laid down for them, and succeed where nothing is."""
-        program = self.folder / "hook.sh"
-        program.write_text(
-            f"#!/bin/sh\nscript={shlex.quote(str(self.folder))}/$WARMSTANDBY_NODE.$WARMSTANDBY_HOOK\n"
-            '[ ! -e "$script" ] || exec /bin/sh "$script"\n'
-        )
-        program.chmod(0o755)
-        return {"hooks": {"timeout_seconds": 3.0, **{name: [str(program)] for name in HOOKS}}}
-
-    def lay(self, node: Node, place: str, script: str) -> Path:
-        """Lay down a script for `HOOK`, or for `STEP.OUTCOME`, where it runs once."""
-        path = self.folder / f"{node.name}.{place}"
-        prepared = path.with_suffix(".new")
-        prepared.write_text(script)
-        prepared.rename(path)
-        return path
-
-    def has_happened(self, node: Node, step: str) -> bool:
-        """Say whether the accident at a step has begun."""
-        return (self.folder / f"{node.name}.{step}.happened").exists()
-
-    def clear(self) -> None:
-        """Take away what did not happen."""
-        for path in self.folder.glob("*"):
-            if path.name != "hook.sh":
-                path.unlink()
-
-
-def kill_of(*services: Service, cluster: Cluster | None = None) -> str:
-    """Return the script that kills services, and a server with its children, at once."""
-    pids = [str(service.pid) for service in services]
-    if cluster is not None:
-        pids += [f"$(pgrep -P {cluster.pid})", str(cluster.pid)]
-    return f"kill -9 {' '.join(pids)}\n"
 
 
 @dataclass(slots=True)
@@ -282,11 +229,6 @@ class Trials:
                 trial.log_starts[service.log] = len(service.log_text())
             trial.highest_epoch = max(trial.highest_epoch, (await stage.record(node))["term"]["epoch"])
         return trial
-
-
-def settings_of(accidents: Accidents) -> Document:
-    """Return quick settings, with hooks."""
-    return {**lay_over(QUICK, {"agent": {"boot_grace_seconds": 3.0}}), **accidents.hook_settings}
 
 
 def _journal(node: Node) -> list[Json]:

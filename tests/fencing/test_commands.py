@@ -16,7 +16,7 @@ from lab.database import Database
 from lab.node import Node
 from lab.pair import Pair, Rights
 from lab.service import plain_environment
-from tests.tier import MAJORS
+from tests.tier import MAJORS, rounds
 
 OWNER = "shop owner"
 
@@ -44,7 +44,7 @@ def command(node: Node, *arguments: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-@pytest.fixture(params=["hba", "limit"])
+@pytest.fixture(params=rounds(["hba"], ["hba", "limit"]))
 def pair(request: pytest.FixtureRequest, new_cluster: Callable[..., Cluster], tmp_path: Path) -> Iterator[Pair]:
     """A pair with the documented rights and a database of an ordinary owner."""
     clusters = [new_cluster(MAJORS[0]), new_cluster(MAJORS[-1])]

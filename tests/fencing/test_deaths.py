@@ -12,7 +12,7 @@ from shared.errors import PostgresError
 from tests.fencing.conftest import NewStage
 from tests.fencing.cut import cut_at
 from tests.fencing.stage import TRAITS, Stage
-from tests.tier import on_newest_major
+from tests.tier import on_newest_major, rounds
 
 pytestmark = on_newest_major
 _PARTS = {
@@ -36,7 +36,7 @@ _PARTS = {
 
 
 @pytest.mark.parametrize("act", ["close", "open"])
-@pytest.mark.parametrize("strength", ["hba", "limit"])
+@pytest.mark.parametrize("strength", rounds(["hba"], ["hba", "limit"]))
 async def test_a_death_between_any_two_statements(new_stage: NewStage, strength: str, act: str) -> None:
     """Done again by a new process, closing is closed, and opening gives back what was there before the first."""
     stage = await new_stage(strength=strength, rights=Rights.SUPERUSER)

@@ -20,9 +20,11 @@ from tests.replication.harness import SourceNode, TargetNode
 from tests.replication.judge import Digests, hash_tables, open_session
 from tests.replication.world import Place
 from tests.replication.writers import BROKEN_RULES, SCHEMA, TRUNCATE_LOCK, Application
-from tests.tier import rounds
+from tests.tier import on_newest_major, rounds
 
-EXPORTS = rounds(60, 300)
+pytestmark = on_newest_major
+
+EXPORTS = rounds(40, 300)
 CRASHES = rounds(1, 4)
 
 

@@ -18,7 +18,9 @@ from shared.node.model import State
 from shared.replication.model import SyncKind, TableMode
 from tests.replication.judge import check_equal
 from tests.replication.two_nodes import Ground, TwoNodes, two_clusters
-from tests.tier import rounds
+from tests.tier import on_newest_major, rounds
+
+pytestmark = on_newest_major
 
 ROWS = rounds(20_000, 1_000_000)
 SCHEMA = f"""

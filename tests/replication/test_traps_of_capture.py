@@ -14,6 +14,9 @@ from shared.node.model import CaptureState
 from shared.replication.model import Confirm, SyncKind
 from tests.replication.judge import check_equal, open_session
 from tests.replication.world import Place, World
+from tests.tier import on_newest_major
+
+pytestmark = on_newest_major
 
 SCHEMA = """
 CREATE TABLE account (id int PRIMARY KEY, owner text NOT NULL, balance int NOT NULL);

@@ -11,6 +11,7 @@ from services.standby_controller.monitor import Monitor
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.roles.agents import OwnAgent, PeerAgent, PeerController
 from services.standby_controller.roles.changes import RoleChanges
+from services.standby_controller.roles.leftover import Leftover
 from services.standby_controller.roles.planned import PlannedSwaps
 from services.standby_controller.roles.returning import Return
 from services.standby_controller.roles.takeover import Judge, Takeover
@@ -71,6 +72,7 @@ class RoleDesk:
     """Failover, switchover and return."""
 
     changes: RoleChanges
+    leftover: Leftover
     takeover: Takeover
     swaps: PlannedSwaps
     returning: Return
@@ -92,6 +94,7 @@ class RoleDesk:
         changes = RoleChanges(recorder, clock)
         return cls(
             changes=changes,
+            leftover=Leftover(agents.own, monitor, changes),
             takeover=Takeover(
                 judge, agents.own, agents, agents, changes, clock, lambda: config.known.failover.sequence_headroom
             ),
@@ -122,6 +125,7 @@ class RoleDesk:
         """Return the loops."""
         return (
             Sibling("changes of roles", self.changes.run),
+            Sibling("leftover", lambda: run_every(LOOK_SECONDS, self.leftover.look, name="leftover")),
             Sibling("takeover", lambda: run_every(LOOK_SECONDS, self.takeover.look, name="takeover")),
             Sibling("return", lambda: run_every(RETURN_SECONDS, self.returning.look, name="return")),
         )
