@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -14,12 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from lab import hba, ports, reaper
-from lab.binaries import TREE
 from lab.cluster import Cluster
 from lab.node_toml import Document, Section
 from lab.people import PeopleApi, open_api
 from lab.roles import APPLY_ROLE, NODE_ROLE, OWN_DATABASE, PROBE_ROLE
-from lab.service import Kind, Service, ServiceError, plain_environment
+from lab.service import Kind, Service, ServiceError, run_program
 from shared.settings import Mode
 
 NAMES: Final = ("primary", "secondary", "remote")
@@ -68,19 +65,11 @@ class Node:
 
     def run_command(self, *arguments: str) -> str:
         """Run ``warmstandby …`` on this node and return its output; raises ServiceError with its words."""
-        done = subprocess.run(
-            [sys.executable, "-m", "services.cli", *arguments, "--config", str(self.config)],
-            capture_output=True,
-            text=True,
-            cwd=TREE,
-            env=plain_environment(),
-            check=False,
-            timeout=60,
-        )
-        if done.returncode != 0:
+        code, said = run_program(["-m", "services.cli", *arguments, "--config", str(self.config)])
+        if code != 0:
             words = f"warmstandby {' '.join(arguments)} on {self.name}"
-            raise ServiceError(f"{words} ended with exit code {done.returncode}: {done.stderr.strip()}")
-        return done.stdout
+            raise ServiceError(f"{words} ended with exit code {code}: {said.strip()}")
+        return said
 
     @asynccontextmanager
     async def open_api(self) -> AsyncIterator[PeopleApi]:

@@ -11,7 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import ClassVar, Final
@@ -42,7 +44,8 @@ class Kind(StrEnum):
 class Service:
     """A service of the node that ``config`` describes; it is killed with the process that made it.
 
-    ``program`` is what Python is told to run before the arguments; a test may put a program of its own around it.
+    ``program`` is what Python is told to run before the arguments; a test may put a program of its own around it, which
+    starts by itself where ``is_reared`` is false, because it must come before the imports.
     """
 
     nursery: ClassVar[Nursery | None] = None
@@ -55,6 +58,7 @@ class Service:
         self.name = f"{kind} of {node}"
         self.log = config.parent / f"{kind}.log"
         self.program = PROGRAM
+        self.is_reared = True
         self._process: subprocess.Popen[bytes] | Nursling | None = None
         self._log_start = 0
         atexit.register(self.kill)
@@ -86,7 +90,7 @@ class Service:
         arguments = [*self.program, self.kind, "--config", str(self.config)]
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            if self.nursery is not None:
+            if self.nursery is not None and self.is_reared:
                 self._process = self.nursery.start(arguments, self.log, plain_environment())
                 return
             self._process = subprocess.Popen(
@@ -171,6 +175,26 @@ class Service:
         """Kill programs that outlived the process which ran them; the group is its own."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(leader, signal.SIGKILL)
+
+
+def run_program(arguments: Sequence[str], *, within_seconds: float = 60.0) -> tuple[int, str]:
+    """Run `python` with arguments that begin with `-m MODULE`; return the exit code and all that it said."""
+    if Service.nursery is None:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=TREE,
+            env=plain_environment(),
+            check=False,
+            timeout=within_seconds,
+        )
+        return done.returncode, done.stdout
+    with tempfile.NamedTemporaryFile("r") as said:
+        code = Service.nursery.start(arguments, Path(said.name), plain_environment()).wait(within_seconds)
+        return code, said.read()
 
 
 def plain_environment() -> dict[str, str]:

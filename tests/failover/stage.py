@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -14,7 +13,6 @@ from typing import Any, Final
 
 import httpx
 
-from lab.binaries import TREE
 from lab.cluster import Cluster
 from lab.database import Database
 from lab.ledger import CREATE, TABLE, Accepted, Client, follow_probe, stay_at, writing
@@ -23,7 +21,6 @@ from lab.node_toml import Document
 from lab.pair import Pair
 from lab.people import ApiError, Json, ask_once, change_config
 from lab.roles import Rights, ensure_role
-from lab.service import plain_environment
 
 DATABASE: Final = "shop"
 APPLICATION: Final = "shop_owner"
@@ -164,16 +161,7 @@ class Stage:
     async def force(self, node: Node) -> None:
         """Make a node active by an administrator's word on its host, whatever the other one may be."""
         words = ["force-active", "--confirm-node", node.name, "--peers-are-off", "--reason", "the other server is off"]
-        program = [sys.executable, "-m", "services.cli", *words, "--config", str(node.config)]
-        done = await asyncio.create_subprocess_exec(
-            *program,
-            cwd=TREE,
-            env=plain_environment(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said, _ = await done.communicate()
-        assert done.returncode == 0, said.decode()
+        await asyncio.to_thread(node.run_command, *words)
         assert await self.state(node) == "active"
 
     async def change(self, node: Node, path: str, body: Json | None = None) -> Json:
