@@ -23,8 +23,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from lab.binaries import TREE
+from services.commands import COMMANDS
 
-LOADED: Final = ("services.cli", "services.primary_agent.app", "services.standby_controller.app")
+LOADED: Final = (
+    "services.primary_agent.app",
+    "services.standby_controller.app",
+    *(f"services.commands.{name}" for name in COMMANDS),
+)
 _ROOM: Final = " " * 4096
 """Room for command lines, as an argument that nobody reads."""
 _PR_SET_PDEATHSIG: Final = 1

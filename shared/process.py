@@ -12,7 +12,7 @@ from typing import Any, Final
 from shared.configuration import load_settings, secrets_of
 from shared.errors import ConfigurationError
 from shared.log import Redactor, configure_logging
-from shared.postgres.sessions import forget_lost_cancels
+from shared.postgres.sessions import forget_lost_sessions
 from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def run_service(name: str, config: Path | None, serve: Callable[[Settings], Coro
         settings = load_settings(config)
         redact = Redactor(secrets_of(settings))
         configure_logging(settings.log.level, as_json=settings.log.format == "json", redact=redact, service=name)
-        logging.getLogger("asyncio").addFilter(forget_lost_cancels)
+        logging.getLogger("asyncio").addFilter(forget_lost_sessions)
         asyncio.run(serve(settings))
     except ConfigurationError as error:
         sys.stderr.write(explain_configuration(error, redact))
