@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 
 from services.standby_controller.doors import Opinion, door_of_error
 from services.standby_controller.facts import NodeFacts, Reach, highest_term
-from services.standby_controller.monitor_events import capture_events, kind_to_tell, trouble_event
+from services.standby_controller.monitor_events import capture_events, is_news, kind_to_tell, trouble_event
 from services.standby_controller.pause_watch import PauseWatch
 from services.standby_controller.policy.clock_offset import ClockOffset, best_offset, offset_of_exchange
 from services.standby_controller.policy.detector import (
@@ -284,7 +284,7 @@ class Monitor:
 
     def _tell_changes(self, before: NodeFacts, after: NodeFacts) -> None:
         kind = kind_to_tell(after, diagnose(after.series, self._pace().failures))
-        if kind is not None and kind is not self._told[after.node_id]:
+        if kind is not None and is_news(kind, self._told[after.node_id]):
             self._recorder.add_event(trouble_event(after, kind, self._clock.now()))
             self._told[after.node_id] = kind
         for event in capture_events(before, after, self._clock.now()):

@@ -51,6 +51,11 @@ def kind_to_tell(facts: NodeFacts, diagnosis: Diagnosis) -> FailureKind | None:
     return FailureKind.WELL if is_well else None
 
 
+def is_news(kind: FailureKind, told: FailureKind) -> bool:
+    """Say whether there is another event to tell: one who refuses and answers wrongly is told once."""
+    return _TOLD[kind][0] is not _TOLD[told][0]
+
+
 def trouble_event(facts: NodeFacts, kind: FailureKind, now: datetime) -> NewEvent:
     """Return the event that tells what is wrong with a node, or that it is well again."""
     event_kind, severity, what = _TOLD[kind]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
 from lab.node_toml import lay_over
 from lab.pair import Pair
+from lab.people import Json
 from shared.node.model import PROTOCOL_MAX
 from tests.failover.conftest import Open
 from tests.failover.stage import QUICK, Stage
@@ -41,6 +43,16 @@ async def remains(stage: Stage) -> None:
         await asyncio.sleep(0.1)
 
 
+async def refusals(stage: Stage) -> list[Json]:
+    """Wait until the standby has told that its peer refuses, and return the events."""
+
+    async def told() -> Any:
+        return (await stage.ask(stage.secondary, "GET", "/v1/events?kind=peer_refused"))["items"]
+
+    found: list[Json] = await stage.until(told, "the standby says that its peer is not trusted")
+    return found
+
+
 @pytest.mark.timeout(300)
 async def test_expired_certificates_on_both_nodes_are_no_death_and_do_not_keep_a_node_from_serving(
     open_pair: Open, tmp_path: Path
@@ -60,12 +72,9 @@ async def test_expired_certificates_on_both_nodes_are_no_death_and_do_not_keep_a
         for node in stage.pair.nodes:
             await stage.becomes(node, "active" if node is stage.primary else "standby")
 
-        async def is_told() -> bool:
-            return bool((await stage.status(stage.secondary))["diagnosis"]["kind"] == "refused_us")
-
-        await stage.until(is_told, "the standby says that the peer is refused")
+        event, *_ = await refusals(stage)
+        assert "certificate" in event["text"]
         await remains(stage)
-        assert (await stage.status(stage.secondary))["protected"] is False
         await stage.kill_host(stage.primary)
         await stage.becomes(stage.secondary, "active")
 
@@ -81,11 +90,8 @@ async def test_a_release_that_shares_no_protocol_is_named_and_is_no_death(open_p
             await asyncio.to_thread(service.restart)
         await stage.becomes(standby, "standby")
 
-        async def is_told() -> bool:
-            status = await stage.status(standby)
-            return not status["protected"] and any("protocol" in reason["text"] for reason in status["reasons"])
-
-        await stage.until(is_told, "the standby says that the releases do not fit")
+        event, *_ = await refusals(stage)
+        assert "speaks protocol" in event["text"]
         await remains(stage)
         for service, program in zip(standby.services, known, strict=True):
             service.program = program
