@@ -10,6 +10,7 @@ from shared.clock import Clock
 from shared.errors import PeerError, TransitionFailed
 from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import AttemptName, NodeView, OrderFence, Prepare, Promote
+from shared.node.reasons import Reason
 
 _LOOK_SECONDS: Final = 0.05
 _LONGEST_LOOK_SECONDS: Final = 0.5
@@ -82,3 +83,9 @@ async def wait_until(
             raise TransitionFailed(f"{what}: not within {limit_seconds:g} s; {seen}")
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_LOOK_SECONDS)
+
+
+def is_promoting(view: NodeView, change_id: str) -> bool:
+    """Say whether the attempt is open, as far as is known: a restarted agent says so a moment later."""
+    is_unknown = view.reason_code == Reason.START_UNKNOWN
+    return is_unknown or (view.attempt is not None and view.attempt.id == change_id)

@@ -67,8 +67,10 @@ class RoleChanges:
 
     _KEPT: Final = 20
 
-    def __init__(self, recorder: Recorder, clock: Clock) -> None:
+    def __init__(self, recorder: Recorder, look: Callable[[], Awaitable[None]], clock: Clock) -> None:
+        """`look` sees how this node stands after a change: the next one is judged by that."""
         self._recorder = recorder
+        self._look = look
         self._clock = clock
         self._group: asyncio.TaskGroup | None = None
         self._changes: dict[str, Change] = {}
@@ -120,10 +122,8 @@ class RoleChanges:
 
     async def _see_through(self, change: Change, work: Callable[[Change], Awaitable[None]]) -> None:
         try:
-            await work(change)
-        except WarmstandbyError as error:
-            log.warning("change of roles failed", extra={"change": change.id, **fields_of(error)})
-            change.failure = Failure(error.code, error.detail, error.hint)
+            await self._work(change, work)
+            await self._look()
         finally:
             change.enter("failed" if change.failure else "done", self._clock.monotonic())
             change.ended_at = self._clock.now()
@@ -138,6 +138,13 @@ class RoleChanges:
         )
         data = {"id": change.id, "phases": dict(change.phases), "why": change.why}
         self._recorder.add_event(NewEvent(self._clock.now(), kind, severity, change.id, text, data))
+
+    async def _work(self, change: Change, work: Callable[[Change], Awaitable[None]]) -> None:
+        try:
+            await work(change)
+        except WarmstandbyError as error:
+            log.warning("change of roles failed", extra={"change": change.id, **fields_of(error)})
+            change.failure = Failure(error.code, error.detail, error.hint)
 
     def _note(self, change: Change) -> None:
         """Have the history keep what the change was decided from, and how it went as seen from here."""

@@ -91,7 +91,7 @@ class RoleDesk:
         clock: Clock,
     ) -> RoleDesk:
         """Put it together; nothing is asked of anybody yet."""
-        changes = RoleChanges(recorder, clock)
+        changes = RoleChanges(recorder, lambda: monitor.look(monitor.own.node_id), clock)
         return cls(
             changes=changes,
             leftover=Leftover(agents.own, monitor, changes),

@@ -9,7 +9,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import Final
 
-from services.standby_controller.roles.agents import OwnAgent, PeerAgent, wait_until
+from services.standby_controller.roles.agents import OwnAgent, PeerAgent, is_promoting, wait_until
 from services.standby_controller.roles.changes import Change
 from services.standby_controller.source import Source
 from services.standby_controller.store.records import SyncRecord, SyncResult
@@ -49,13 +49,15 @@ class Switchover:
             await self._give_up(change)
             raise
         change.enter("promoting", self.clock.monotonic())
-        await wait_until(
+        ended = await wait_until(
             self.own,
-            lambda seen: seen.state is State.ACTIVE,
+            lambda seen: not is_promoting(seen, change.id),
             what="this node becomes active",
             limit_seconds=_PROMOTE_SECONDS,
             clock=self.clock,
         )
+        if ended.state is not State.ACTIVE:
+            raise TransitionFailed(f"the promotion was given up; the node is {ended.state}: {ended.reason}")
 
     async def _sync_until_short(self, source: Source, change: Change) -> None:
         """Sync while the source serves, until the last sync is expected to fit into the gap that is allowed."""

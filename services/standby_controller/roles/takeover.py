@@ -18,7 +18,7 @@ from services.standby_controller.policy.gate import (
     refusals_by_hand,
     used_overrides,
 )
-from services.standby_controller.roles.agents import OwnAgent, PeerAgent, wait_until
+from services.standby_controller.roles.agents import OwnAgent, PeerAgent, is_promoting, wait_until
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
 from services.standby_controller.roles.decision import describe_decision
 from shared.clock import Clock
@@ -26,7 +26,6 @@ from shared.errors import GateRefused, PeerError, PeerServes, StaleTerm, Transit
 from shared.log import fields_of
 from shared.node.controller_model import CloseNode, NodeClosed
 from shared.node.model import AttemptKind, AttemptName, NodeView, OrderFence, Promote, State
-from shared.node.reasons import Reason
 from shared.node.steps import Act
 
 log = logging.getLogger(__name__)
@@ -251,7 +250,7 @@ class Takeover:
             await self._close_first(change, judgement.peer_id)
         ended = await wait_until(
             self._own,
-            lambda view: not _is_promoting(view, change.id),
+            lambda view: not is_promoting(view, change.id),
             what="this node becomes active",
             limit_seconds=_PROMOTE_SECONDS,
             clock=self._clock,
@@ -276,12 +275,6 @@ class Takeover:
             with contextlib.suppress(PeerError):
                 await self._own.abandon(AttemptName(attempt_id=change.id))
             raise
-
-
-def _is_promoting(view: NodeView, change_id: str) -> bool:
-    """Say whether the attempt is open, as far as is known: a restarted agent says so a moment later."""
-    is_unknown = view.reason_code == Reason.START_UNKNOWN
-    return is_unknown or (view.attempt is not None and view.attempt.id == change_id)
 
 
 def _awaits(view: NodeView) -> bool:
