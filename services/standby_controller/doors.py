@@ -10,13 +10,15 @@ from typing import Final, Protocol, TypeAlias
 from services.standby_controller.policy.detector import Door
 from shared.addresses import host_of, port_of
 from shared.clock import Clock
-from shared.errors import PeerRefusedUs, PeerUnreachable, ProtocolMismatch, WarmstandbyError, WrongPair
+from shared.errors import PeerRefusal, PeerRefusedUs, PeerUnreachable, ProtocolMismatch, WarmstandbyError, WrongPair
 from shared.lifecycle import Sibling, run_every
 from shared.node.controller_model import ControllerView
 from shared.settings import Settings
 
 _ASK_FOR_TLS: Final = bytes.fromhex("0000000804d2162f")  # PostgreSQL answers one byte to it, before any login
 _POSTGRES_ANSWERS: Final = (b"S", b"N", b"E")
+_SEEN_FROM_BOTH: Final = (ProtocolMismatch.code, WrongPair.code)
+"""Faults of the pair that either node may find first."""
 
 _Check: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Door]]
 
@@ -115,9 +117,16 @@ def door_of_error(error: WarmstandbyError) -> Door:
     """Return what it means that a node could not be asked."""
     if isinstance(error, PeerUnreachable):
         return Door.SILENT
-    if isinstance(error, PeerRefusedUs | WrongPair | ProtocolMismatch):
+    if isinstance(error, PeerRefusedUs) or fault_of_error(error) in _SEEN_FROM_BOTH:
         return Door.REFUSED
     return Door.GARBLED
+
+
+def fault_of_error(error: WarmstandbyError) -> str:
+    """Return the code of what is wrong, the same whether this node has found it or the other one."""
+    if isinstance(error, PeerRefusal) and error.peer_code in _SEEN_FROM_BOTH:
+        return error.peer_code
+    return error.code
 
 
 async def _ask(question: Callable[[], Awaitable[object]]) -> Door:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from services.standby_controller.doors import Opinion, door_of_error
+from services.standby_controller.doors import Opinion, door_of_error, fault_of_error
 from services.standby_controller.facts import NodeFacts, Reach, highest_term
 from services.standby_controller.monitor_events import capture_events, is_news, kind_to_tell, trouble_event
 from services.standby_controller.pause_watch import PauseWatch
@@ -258,7 +258,7 @@ class Monitor:
             reach=silence if door is Door.SILENT else Reach.REFUSED,
             series=series,
             misses=misses,
-            problem=Failure(error.code, error.detail, error.hint),
+            problem=Failure(fault_of_error(error), error.detail, error.hint),
             asked_since_monotonic=before.asked_since_monotonic or began,
         )
         self._facts[node_id] = after

@@ -46,6 +46,7 @@ log = logging.getLogger(__name__)
 
 RECORD_AGAIN_SECONDS: Final = 1.0
 STOPPING_SECONDS: Final = 3.0
+READY_SECONDS: Final = 5.0
 _STOPPED: Final = Failure("controller_stopped", "the controller was stopped", "The next sync goes on by itself.")
 _CANCELLED_HINT: Final = "Nothing is half done on the standby. Start it again with POST /v1/syncs."
 
@@ -95,13 +96,14 @@ class SyncRunner:
         self._clock = clock
         self._starting = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
+        self._ready = asyncio.Event()
         self._running: RunningSync | None = None
         self.memory: Final = SyncMemory(clock)
 
     @property
     def is_ready(self) -> bool:
         """Say whether the history was read, so that syncs can start."""
-        return self._group is not None
+        return self._ready.is_set()
 
     @property
     def running(self) -> RunningSync | None:
@@ -118,6 +120,7 @@ class SyncRunner:
         async with asyncio.TaskGroup() as group:
             await self._recall()
             self._group = group
+            self._ready.set()
             await asyncio.Event().wait()
 
     async def run_from(self, source: Source, requested_by: str) -> SyncRecord:
@@ -126,7 +129,7 @@ class SyncRunner:
         Raises SyncRunning, PeerUnreachable (the own agent), PostgresError.
         """
         async with self._starting:
-            self._require_idle()
+            await self._require_idle()
             await self._monitor.look(self._monitor.own.node_id)
             if self._monitor.own.present is None:
                 raise PeerUnreachable("this node's own agent does not answer")
@@ -148,7 +151,7 @@ class SyncRunner:
                 known = await self._history.find_idempotent(idempotency_key)
                 if known is not None:
                     return known, False
-            self._require_idle()
+            await self._require_idle()
             await self._monitor.look(self._monitor.own.node_id)
             check_standby(self._monitor.own)
             envelope = _envelope(self._monitor.own)
@@ -188,15 +191,17 @@ class SyncRunner:
         except PostgresError as error:
             log.warning("orphans of a killed seed not removed", extra=fields_of(error))
 
-    def require_ready(self) -> None:
-        """Raise PostgresError until the history was read."""
-        if self._group is None:
-            raise PostgresError("the history of syncs was not read yet", retry_after_seconds=1.0)
+    async def wait_ready(self) -> None:
+        """Wait until the history was read, which a start begins with; raises PostgresError when that takes long."""
+        try:
+            await asyncio.wait_for(self._ready.wait(), READY_SECONDS)
+        except TimeoutError:
+            raise PostgresError("the history of syncs was not read yet", retry_after_seconds=1.0) from None
 
-    def _require_idle(self) -> None:
+    async def _require_idle(self) -> None:
         if self._running is not None:
             raise SyncRunning(f"sync {self._running.record.id} is running")
-        self.require_ready()
+        await self.wait_ready()
 
     def _set_off(
         self, record: SyncRecord, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None

@@ -73,8 +73,16 @@ def settings_of(accidents: Accidents) -> Document:
 def die_at(accidents: Accidents, node: Node, service: Service, steps: Iterable[str]) -> None:
     """Have a service die at each of these steps of the node's journal, whatever its process is by then."""
     for step in steps:
-        pids = f"$(pgrep -f -- '{service.kind} --config {service.config}')"
-        accidents.lay(node, step, f"for pid in {pids}; do kill -9 $pid; done\n")
+        accidents.lay(node, step, kill_of(service))
+
+
+def kill_of(*services: Service, cluster: Cluster | None = None) -> str:
+    """Return the script that kills services, and a server with its children, whatever their processes are by then."""
+    pids = [f"$(pgrep -f -- '{service.kind} --config {service.config}')" for service in services]
+    if cluster is not None:
+        first = f"$(head -n 1 {shlex.quote(str(cluster.data / 'postmaster.pid'))})"
+        pids += [f"$(pgrep -P {first})", first]
+    return f"for pid in {' '.join(pids)}; do kill -9 $pid; done\n"
 
 
 @asynccontextmanager

@@ -7,16 +7,12 @@ import asyncio
 import pytest
 
 from lab.people import ApiError
-from shared.node.model import AttemptKind
-from shared.node.steps import DEMOTION, PROMOTION
-from tests.failover.accidents import die_at, hold_control_database, hold_ledger, kept_running, waits_for_lock
+from tests.failover.accidents import hold_control_database, hold_ledger, waits_for_lock
 from tests.failover.stage import DATABASE
 from tests.failover.trial import Trial, Trials
 from tests.tier import rounds
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-PHASES = ("syncing", "reserving", "closing", "last_sync", "promoting")
 
 
 async def test_syncs_do_not_overlap_and_two_operators_do_not_both_win(trials: Trials) -> None:
@@ -68,36 +64,6 @@ async def test_a_copy_that_was_never_complete_is_not_promoted(trials: Trials) ->
         await trials.stage.kill_host(trial.active)
         await trial.sees(trial.standby, "peer_lost")
         await trial.stays(2)
-
-
-@pytest.mark.parametrize("phase", rounds(["closing", "last_sync"], PHASES))
-async def test_a_controller_that_dies_in_a_switchover_leaves_a_pair_that_serves(trials: Trials, phase: str) -> None:
-    """F49: the agents go on, or back, without it; nothing is lost."""
-    async with trials.trial(loses_nothing=True) as trial:
-        die_at(trials.accidents, trial.standby, trial.standby.controller, [f"{phase}.entered"])
-        async with kept_running(trial.standby.controller):
-            await begin_switchover(trials, trial)
-            await trials.all_happen(trial.standby, [f"{phase}.entered"])
-            await ends_somewhere(trials, trial)
-
-
-DEATHS = [("standby", f"{act}.begun") for act in PROMOTION[AttemptKind.SWITCHOVER][:-1] if act != "await_handover"]
-DEATHS += [("active", f"{act}.begun") for act in DEMOTION[:-1]]
-FEW_DEATHS = [("active", "end_sessions.begun"), ("standby", "take_term.begun"), ("standby", "open.begun")]
-
-
-@pytest.mark.parametrize(("who", "step"), rounds(FEW_DEATHS, DEATHS))
-async def test_an_agent_that_dies_in_a_switchover_comes_back_to_a_pair_that_serves(
-    trials: Trials, who: str, step: str
-) -> None:
-    """F49: killed before an act of either side and started again as its unit would; nothing is lost."""
-    async with trials.trial(loses_nothing=True) as trial:
-        node = trial.active if who == "active" else trial.standby
-        die_at(trials.accidents, node, node.agent, [step])
-        async with kept_running(node.agent):
-            await begin_switchover(trials, trial)
-            await trials.all_happen(node, [step])
-            await ends_somewhere(trials, trial)
 
 
 async def test_a_hook_that_fails_hangs_or_forks_is_ended_and_vetoes(trials: Trials) -> None:
@@ -165,18 +131,3 @@ async def is_idle(trials: Trials, trial: Trial) -> bool:
 async def shows(trials: Trials, trial: Trial, code: str) -> bool:
     """Say whether the standby names this reason for not being protected."""
     return any(reason["code"] == code for reason in (await trials.stage.status(trial.standby))["reasons"])
-
-
-async def begin_switchover(trials: Trials, trial: Trial) -> None:
-    """Ask for a switchover; whoever answers may die of it at once."""
-    try:
-        await trials.stage.ask(trial.standby, "POST", "/v1/switchover", {"reason": "trial"})
-    except ApiError as error:
-        if error.status is not None:
-            raise
-
-
-async def ends_somewhere(trials: Trials, trial: Trial) -> None:
-    """Wait until one node serves and no act is left; both outcomes are right, the judge needs to know which it is."""
-    serving = await trials.heal()
-    trial.promotions = int(serving is trial.standby)

@@ -93,6 +93,11 @@ async def test_a_release_that_shares_no_protocol_is_named_and_is_no_death(open_p
         event, *_ = await refusals(stage)
         assert "speaks protocol" in event["text"]
         await remains(stage)
+        status = await stage.status(standby)
+        assert (status["protected"], [reason["code"] for reason in status["reasons"]]) == (
+            False,
+            ["version_incompatible"],
+        )
         for service, program in zip(standby.services, known, strict=True):
             service.program = program
             await asyncio.to_thread(service.restart)

@@ -108,7 +108,7 @@ async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, c
 async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Make this standby active in place of the node that serves now; nothing is lost, writes stop for a moment."""
     _check_term(parts, asked)
-    return _started(response, parts.roles.swaps.begin(caller.name, asked.reason))
+    return _started(response, await parts.roles.swaps.begin(caller.name, asked.reason))
 
 
 @router.post(
@@ -124,7 +124,7 @@ async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, c
 async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Follow the active node again; what only this node has is saved first (GET /v1/rescues)."""
     _check_term(parts, asked)
-    return _started(response, parts.roles.returning.by_hand(caller.name, asked.reason))
+    return _started(response, await parts.roles.returning.by_hand(caller.name, asked.reason))
 
 
 @router.post(

@@ -41,12 +41,12 @@ class PlannedSwaps:
         self._max_write_gap_seconds = max_write_gap_seconds
         self._clock = clock
 
-    def begin(self, requested_by: str, reason: str) -> Change:
+    async def begin(self, requested_by: str, reason: str) -> Change:
         """Begin a switchover; raises NotStandby, NotActive, PeerUnreachable, GateRefused, TransitionRunning.
 
-        Raises PostgresError until the history of syncs was read.
+        Raises PostgresError when the history of syncs cannot be read.
         """
-        self._runner.require_ready()
+        await self._runner.wait_ready()
         check_standby(self._monitor.own)
         source = find_source(self._monitor.nodes)
         judgement = self._judge.judge()

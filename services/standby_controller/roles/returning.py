@@ -67,9 +67,9 @@ class Return:
         self._judged = judged
         self._begin("the controller", "it has nothing that the active node lacks", source)
 
-    def by_hand(self, requested_by: str, reason: str) -> Change:
+    async def by_hand(self, requested_by: str, reason: str) -> Change:
         """Return because an administrator says so; raises NotStandby, NotActive, TransitionRunning, PostgresError."""
-        self._runner.require_ready()
+        await self._runner.wait_ready()
         if self._monitor.own.state is not State.FENCED:
             raise NotStandby(f"only a fenced node returns; this one is {self._monitor.own.state}")
         return self._begin(requested_by, reason, find_source(self._monitor.nodes))

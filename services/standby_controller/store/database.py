@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,8 @@ from shared.postgres.sessions import open_pool, translated
 MIGRATIONS: Final = "services.standby_controller.store.migrations"
 SCHEMA: Final = "control"
 _WHAT: Final = "using the control database"
+FIRST_SECONDS: Final = 5.0
+"""Who comes right after the start waits so long for the first answer of the server."""
 
 Record = asyncpg.Record
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -30,6 +33,7 @@ class Database:
         self._pool = pool
         self._dsn = dsn
         self._is_prepared = False
+        self._tried = asyncio.Event()
         self._is_answering = True
         self._problem: PostgresError | None = None
 
@@ -54,7 +58,10 @@ class Database:
         except PostgresError as error:
             self._problem = error
             raise
-        self._is_prepared = True
+        else:
+            self._is_prepared = True
+        finally:
+            self._tried.set()
 
     async def fetch(self, query: str, *values: Any) -> Sequence[Record]:
         """Return all rows."""
@@ -92,6 +99,8 @@ class Database:
 
         Else the pool would ask the server to cancel, wait for it, and turn the cancellation into a timeout.
         """
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._tried.wait(), FIRST_SECONDS)
         if not self._is_prepared:
             if self._problem is not None:
                 raise type(self._problem)(f"{_WHAT}: {self._problem.detail}", hint=self._problem.hint)

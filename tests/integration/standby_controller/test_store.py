@@ -13,6 +13,7 @@ from lab.cluster import Cluster
 from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.pair_document import parse_document
 from services.standby_controller.severity import Severity
+from services.standby_controller.store import database as store
 from services.standby_controller.store.database import Database, open_database
 from services.standby_controller.store.events import EventFilter, EventKind, Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatFilter, HeartbeatRecord, Heartbeats
@@ -180,8 +181,9 @@ async def test_the_store_outlives_a_server_that_is_killed(new_cluster: Callable[
             await tokens.check(secret, NOON)
 
 
-async def test_nothing_is_read_before_the_schema_is_known(control_dsn: str) -> None:
-    """A database of a newer release must not be used by this one."""
+async def test_nothing_is_read_before_the_schema_is_known(control_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database of a newer release must not be used by this one; who comes too early waits, and not for ever."""
+    monkeypatch.setattr(store, "FIRST_SECONDS", 0.2)
     async with open_database(control_dsn) as control:
         with pytest.raises(DatabaseUnreachable, match="not reached yet"):
             await Heartbeats(control).list_heartbeats(HeartbeatFilter(), 1, None)
