@@ -12,7 +12,6 @@ from tests.tier import rounds
 #: Who dies, in which phase of the full copy, and at most how long after the phase began.
 KILLS = [
     (Part.AGENT, "copying", 0.15),
-    (Part.TARGET, "copying", 0.15),
     (Part.CONTROLLER, "indexes", 0.6),
 ]
 PHASES = (("opening", 0.5), ("schema", 0.5), ("copying", 2.0), ("indexes", 2.0), ("swapping", 0.05))

@@ -12,7 +12,6 @@ from tests.crash.stage import Part, Stage, asking, at_phase, check_answers
 from tests.tier import rounds
 
 PAUSES = [
-    (Part.AGENT, "copying", "seed"),
     (Part.CONTROLLER, "copying", "seed"),
     *rounds(
         [],
@@ -24,7 +23,6 @@ PAUSES = [
     ),
 ]
 CANCELS = [
-    ("copying", "seed"),
     ("indexes", "seed"),
     ("applying", "delta"),
     *rounds(

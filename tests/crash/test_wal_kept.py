@@ -23,8 +23,8 @@ SMALL_BUDGET = 64 * MIB
 SERVER_SECONDS = 15.0
 """How often a server before version 16 lets the start of a slot move up by itself."""
 SLOT = f"warmstandby_{NAME}"
-WRITTEN = rounds(180, 1500) * MIB
-CATCH_UP = rounds(80, 600) * MIB
+WRITTEN = rounds(120, 1500) * MIB
+CATCH_UP = rounds(40, 600) * MIB
 RATE = rounds(10, 12) * MIB
 """Log that the application writes in a second: this much for hours is a heavy load, and two cores do more than that."""
 
