@@ -21,6 +21,9 @@ def rounds(normal: Amount, full: Amount) -> Amount:
     return full if IS_FULL else normal
 
 
+# For what takes long and seldom changes.
+in_full_tier: Final = pytest.mark.skipif(not IS_FULL, reason="takes long: ./test --all")
+
 # For a whole file: the newest major, and all of them in the full tier.
 on_newest_major: Final = pytest.mark.parametrize(
     "major", rounds(MAJORS[-1:], MAJORS), indirect=True, scope="session", ids=lambda major: f"pg{major}"

@@ -24,7 +24,7 @@ SERVER_SECONDS = 15.0
 """How often a server before version 16 lets the start of a slot move up by itself."""
 SLOT = f"warmstandby_{NAME}"
 WRITTEN = rounds(120, 1500) * MIB
-CATCH_UP = rounds(40, 600) * MIB
+CATCH_UP = rounds(80, 600) * MIB
 RATE = rounds(10, 12) * MIB
 """Log that the application writes in a second: this much for hours is a heavy load, and two cores do more than that."""
 

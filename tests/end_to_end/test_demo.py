@@ -18,7 +18,7 @@ import pytest
 
 from lab.binaries import TREE
 from lab.processes import start_time
-from tests.tier import rounds
+from tests.tier import in_full_tier, rounds
 
 Demo = Callable[..., subprocess.Popen[str]]
 
@@ -110,7 +110,8 @@ def test_the_demo_ends_equal_and_says_so_in_its_last_line(folder: Path, demo: De
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("number", rounds([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
+@in_full_tier
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_demo_that_stays_tells_where_to_look_and_stops(folder: Path, demo: Demo, number: signal.Signals) -> None:
     """Ctrl-C, or a supervisor's SIGTERM, ends it with the exit code of what was found."""
     process = demo("--stay", "--rows", "3000", "--syncs", "1", "--pause", "0")
@@ -124,6 +125,7 @@ def test_a_demo_that_stays_tells_where_to_look_and_stops(folder: Path, demo: Dem
 
 
 @pytest.mark.timeout(60)
+@in_full_tier
 def test_an_interrupted_demo_leaves_nothing(folder: Path, demo: Demo) -> None:
     """A supervisor's SIGTERM in the middle of the preparations."""
     process = demo("--rows", "3000")

@@ -22,7 +22,7 @@ from tests.replication.changes import Kind, RandomChanges
 from tests.tier import rounds
 
 DATA = TREE.parent / "shared" / "data"
-ROUNDS = rounds(10, 20)
+ROUNDS = rounds(5, 20)
 CHANGES = rounds(15, 40)
 
 # nothing of these changes, so nothing of these can differ; but people must be told

@@ -24,8 +24,10 @@ from tests.integration.load_balancers.balancer import (
     write_certificates,
 )
 from tests.integration.load_balancers.roles import give_roles, take_over
+from tests.tier import in_full_tier
 
 BEAT_SECONDS = 0.02
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
 
 @dataclass
@@ -40,7 +42,7 @@ class Writer:
     async def run(self) -> None:
         number = 0
         while True:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            with suppress(OSError, TimeoutError, *LOST):
                 session = await asyncpg.connect(self.dsn, timeout=3)
                 try:
                     while True:
@@ -97,6 +99,7 @@ def _says(log: Path, words: str) -> bool:
     return words in log.read_text(encoding="utf-8")
 
 
+@in_full_tier
 async def test_clients_follow_the_active_node_and_leave_the_demoted_one(pair: Pair, tmp_path: Path) -> None:
     """Nobody is served without an active node; the sessions to a node that is no longer active end, also idle ones."""
     primary, secondary = pair.nodes

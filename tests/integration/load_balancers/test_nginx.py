@@ -12,6 +12,7 @@ import httpx
 from lab.pair import Pair
 from tests.integration.load_balancers.balancer import example, need, port_of, reserved, running
 from tests.integration.load_balancers.roles import give_roles
+from tests.tier import in_full_tier
 
 
 @asynccontextmanager
@@ -66,6 +67,7 @@ async def nginx(pair: Pair, folder: Path) -> AsyncIterator[str]:
             yield f"http://127.0.0.1:{bound['nginx']}"
 
 
+@in_full_tier
 async def test_requests_go_to_the_active_node(pair: Pair, tmp_path: Path) -> None:
     """Nobody is active: 503. What the application answers comes back as it is, from one node at a time."""
     primary, secondary = pair.nodes

@@ -16,7 +16,7 @@ from services.primary_agent.node.hooks import Hooks
 from shared.clock import SystemClock
 from shared.errors import DatabaseUnreachable, WarmstandbyError
 from tests.node_file import node_settings
-from tests.tier import MAJORS
+from tests.tier import MAJORS, in_full_tier
 
 
 class Stage:
@@ -99,6 +99,7 @@ async def test_a_node_that_does_not_serve_restarts_nothing(stage: Stage) -> None
     assert stage.asked == 0
 
 
+@in_full_tier
 async def test_it_is_tried_again_while_the_server_does_not_answer(stage: Stage) -> None:
     """The program ends well each time; the server comes at the second."""
     stage.cluster.kill()
