@@ -22,6 +22,7 @@ from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
 from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
+from services.standby_controller.rescue.events import tell_rescues
 from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import Agents, RoleDesk
@@ -179,6 +180,10 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
             has_recalled = True
         await recorder.flush()
 
+    async def tell_of_rescues() -> None:
+        if parts.database.is_prepared and await tell_rescues(parts.rescues, parts.events):
+            parts.feed.look_now()
+
     async def keep_on() -> None:
         try:
             await run_every(FLUSH_SECONDS, keep_database, name="control database")
@@ -191,6 +196,7 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
 
     return (
         Sibling("control database", keep_on),
+        Sibling("rescues", lambda: run_every(FLUSH_SECONDS, tell_of_rescues, name="rescues")),
         Sibling("trim", lambda: run_every(TRIM_SECONDS, trim, name="trim")),
         *parts.exchange.siblings(),
         *parts.history_exchange.siblings(),

@@ -14,7 +14,6 @@ from services.standby_controller.monitor import Monitor
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
-from services.standby_controller.rescue.events import event_of_rescue
 from services.standby_controller.source import Source, check_standby, find_source
 from services.standby_controller.store.history import History
 from services.standby_controller.store.records import (
@@ -312,8 +311,6 @@ class SyncRunner:
             record = record_of_outcome(outcome, started_at, self._clock.now(), source.term.epoch)
             running.done.append(record)
             self.memory.note_success(record)
-            if outcome.rescue is not None:
-                self._recorder.add_event(event_of_rescue(outcome.rescue))
             await self._record(lambda: self._history.add_component(running.record, record))
             return None, True
         record = self._broken_off(running, component, started_at, SyncResult.FAILED, failure)

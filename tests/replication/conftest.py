@@ -10,6 +10,7 @@ import pytest
 
 from lab.cluster import Cluster
 from tests.replication.judge import check_all_equal
+from tests.replication.two_nodes import Ground, TwoNodes, two_clusters
 from tests.replication.world import Place, World
 
 
@@ -58,3 +59,23 @@ def new_place(replicating_cluster: Cluster, tmp_path: Path) -> Iterator[Callable
     yield make
     for place in made:
         place.remove()
+
+
+@pytest.fixture(scope="module")
+def clusters(major: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Cluster]]:
+    """Two clusters of a major for a file whose nodes change their roles."""
+    with two_clusters(tmp_path_factory.mktemp("nodes-"), major) as both:
+        yield both
+
+
+@pytest.fixture
+async def pair(
+    clusters: tuple[Cluster, Cluster], tmp_path: Path, request: pytest.FixtureRequest
+) -> AsyncIterator[TwoNodes]:
+    """A pair whose second node follows the first, equal to it, with the module's `SCHEMA`."""
+    ground = Ground.create(clusters, tmp_path, request.module.SCHEMA)
+    try:
+        async with ground.open() as nodes:
+            yield nodes
+    finally:
+        ground.remove()

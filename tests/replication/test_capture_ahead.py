@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import cast
 
 import asyncpg
-import pytest
 
-from lab.cluster import Cluster
 from lab.database import Database
 from services.primary_agent.capture.base import BaseKind
 from services.standby_controller.apply.component import sync_component
@@ -22,7 +19,7 @@ from shared.node.model import Envelope, State, Term
 from shared.replication.model import SyncKind
 from tests.replication.harness import settings_of
 from tests.replication.judge import check_equal
-from tests.replication.two_nodes import DirectWay, Ground, TwoNodes, TwoSided, two_clusters
+from tests.replication.two_nodes import DirectWay, TwoNodes, TwoSided
 from tests.tier import on_newest_major
 
 pytestmark = on_newest_major
@@ -34,24 +31,6 @@ INSERT INTO item (name) SELECT 'item ' || i FROM generate_series(1, 1000) AS i;
 # 3 MiB of log for 1,000 rows
 NOISE = "(SELECT string_agg(md5(random()::text || n), '') FROM generate_series(1, 100) AS n WHERE id IS NOT NULL)"
 SLOT = "SELECT slot_name, database, confirmed_flush_lsn FROM pg_replication_slots"
-
-
-@pytest.fixture(scope="module")
-def clusters(major: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Cluster]]:
-    """Two clusters for this file."""
-    with two_clusters(tmp_path_factory.mktemp("ahead-"), major) as both:
-        yield both
-
-
-@pytest.fixture
-async def pair(clusters: tuple[Cluster, Cluster], tmp_path: Path) -> AsyncIterator[TwoNodes]:
-    """A pair whose second node follows the first, equal to it."""
-    ground = Ground.create(clusters, tmp_path, SCHEMA)
-    try:
-        async with ground.open() as nodes:
-            yield nodes
-    finally:
-        ground.remove()
 
 
 async def test_what_is_applied_fills_no_spool_and_holds_no_log(pair: TwoNodes) -> None:

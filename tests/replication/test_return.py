@@ -6,18 +6,15 @@ The cases are those of the table in the design of the re-sync, each by what an a
 from __future__ import annotations
 
 import csv
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
-from lab.cluster import Cluster
 from services.primary_agent.capture.base import BaseKind
 from services.standby_controller.rescue.manifest import RescueKind, RescueManifest
 from shared.node.model import State
 from shared.replication.model import SyncKind, TableMode
 from tests.replication.judge import check_equal
-from tests.replication.two_nodes import Ground, TwoNodes, two_clusters
+from tests.replication.two_nodes import TwoNodes
 from tests.tier import on_newest_major, rounds
 
 pytestmark = on_newest_major
@@ -31,24 +28,6 @@ INSERT INTO place SELECT 'c' || i % 7, i, jsonb_build_object('i', i), point(i, i
 CREATE TABLE word (text_key text PRIMARY KEY, n int UNIQUE);
 INSERT INTO word SELECT repeat('k', 40) || i, i FROM generate_series(1, 50) AS i;
 """
-
-
-@pytest.fixture(scope="module")
-def clusters(major: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Cluster]]:
-    """Two clusters of a major for this file."""
-    with two_clusters(tmp_path_factory.mktemp("return-"), major) as both:
-        yield both
-
-
-@pytest.fixture
-async def pair(clusters: tuple[Cluster, Cluster], tmp_path: Path) -> AsyncIterator[TwoNodes]:
-    """A pair whose second node follows the first, equal to it."""
-    ground = Ground.create(clusters, tmp_path, SCHEMA)
-    try:
-        async with ground.open() as nodes:
-            yield nodes
-    finally:
-        ground.remove()
 
 
 def read_rescue(pair: TwoNodes, rescue: RescueManifest, table: str) -> list[dict[str, str]]:

@@ -1,10 +1,23 @@
-"""The event that tells of what was saved. Pure."""
+"""The event that tells of what was saved, told until it is recorded: a death in between loses no word of it."""
 
 from __future__ import annotations
 
 from services.standby_controller.rescue.manifest import RescueKind, RescueManifest
+from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.severity import Severity
-from services.standby_controller.store.events import EventKind, NewEvent
+from services.standby_controller.store.events import EventKind, Events, NewEvent
+
+
+async def tell_rescues(shelf: Shelf, events: Events) -> bool:
+    """Record an event for each rescue that has none, and say whether there was one; raises PostgresError.
+
+    It is told again where the mark cannot be set: raises RescueUnwritable.
+    """
+    untold = await shelf.list_untold()
+    for rescue in untold:
+        await events.add(event_of_rescue(rescue))
+        await shelf.mark_told(rescue.id)
+    return bool(untold)
 
 
 def event_of_rescue(rescue: RescueManifest) -> NewEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from shared.files.atomic import sync_folder, write_atomically
 from shared.settings import Settings
 
 _MANIFEST: Final = "manifest.json"
+_TOLD: Final = "told"
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,160}")
 _LONGEST_NAME: Final = 200
 _log = logging.getLogger(__name__)
@@ -58,6 +60,14 @@ class Shelf:
         """Return every whole rescue, the newest first."""
         return await asyncio.to_thread(self._list)
 
+    async def list_untold(self) -> tuple[RescueManifest, ...]:
+        """Return whole rescues that no event told of yet, the oldest first."""
+        return await asyncio.to_thread(self._list_untold)
+
+    async def mark_told(self, rescue_id: str) -> None:
+        """Note that an event told of a rescue; one that is gone needs no mark. Raises RescueUnwritable."""
+        await self._write(self._mark_told, rescue_id)
+
     async def count(self) -> int:
         """Return how many whole rescues there are."""
         return len(await asyncio.to_thread(self._manifests))
@@ -84,7 +94,8 @@ class Shelf:
 
     def _prepare(self, rescue_id: str, component: str) -> Path:
         folder = self.folder(rescue_id, component)
-        (folder.parent / _MANIFEST).unlink(missing_ok=True)  # what it told of is written anew
+        for name in (_MANIFEST, _TOLD):  # what they told of is written anew
+            (folder.parent / name).unlink(missing_ok=True)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in folder.iterdir():
             path.unlink()
@@ -105,6 +116,15 @@ class Shelf:
             (folder / _MANIFEST).unlink(missing_ok=True)
             shutil.rmtree(folder)
             sync_folder(self._root)
+
+    def _list_untold(self) -> tuple[RescueManifest, ...]:
+        untold = [path.parent.name for path in self._manifests() if not (path.parent / _TOLD).exists()]
+        found = [self._read(name) for name in untold]
+        return tuple(sorted((one for one in found if one), key=lambda one: (one.made_at, one.id)))
+
+    def _mark_told(self, rescue_id: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self._root / rescue_id / _TOLD).touch(mode=0o600)
 
     def _manifests(self) -> list[Path]:
         return list(self._root.glob(f"*/{_MANIFEST}"))
