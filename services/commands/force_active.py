@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from services.commands.running import add_config, run_command
-from shared.errors import ConfirmationNeeded, PeerError, TransitionFailed
+from shared.errors import ConfirmationNeeded, GrantGiven, PeerError, PeerRefusal, TransitionFailed
 from shared.node.client import NodeClient
 from shared.node.model import AttemptKind, NodeView, Promote, State
 from shared.node.protocol import Speaker
@@ -19,6 +19,7 @@ from shared.settings import Settings
 DEADLINE_SECONDS: Final = 5.0
 LOOK_SECONDS: Final = 0.1
 PROMOTE_SECONDS: Final = 300.0
+PROMISE_SECONDS: Final = 60.0
 SEQUENCE_HEADROOM: Final = 10_000
 
 
@@ -77,13 +78,30 @@ async def _force(settings: Settings, parsed: argparse.Namespace) -> int:
             sequence_headroom=parsed.sequence_headroom,
             why=parsed.reason,
         )
-        await agent.promote(asked)
+        await _ask(agent, asked)
         ended = await _wait(agent, asked.attempt_id)
     if ended.state is not State.ACTIVE:
         raise TransitionFailed(f"the promotion was given up; the node is {ended.state}: {ended.reason}")
     assert ended.term is not None
     sys.stdout.write(f"this node is active, in term {ended.term.epoch}\n")
     return 0
+
+
+async def _ask(agent: NodeClient, asked: Promote) -> None:
+    """Open the attempt, as soon as no promise to another node to stay a standby holds any more."""
+    deadline, is_told = time.monotonic() + PROMISE_SECONDS, False
+    while True:
+        try:
+            await agent.promote(asked)
+        except PeerRefusal as error:
+            if error.peer_code != GrantGiven.code or time.monotonic() > deadline:
+                raise
+            if not is_told:
+                sys.stderr.write(f"{error.detail}; waiting for that\n")
+            is_told = True
+            await asyncio.sleep(1.0)
+        else:
+            return
 
 
 async def _wait(agent: NodeClient, attempt_id: str) -> NodeView:

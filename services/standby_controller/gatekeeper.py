@@ -38,6 +38,7 @@ from shared.clock import Clock
 from shared.errors import ProtocolMismatch, SchemaChanged
 from shared.errors.base import Refusal
 from shared.lifecycle import Sibling, run_every
+from shared.node.model import State
 from shared.settings import ComponentSettings, Promotion, Settings
 
 LOOK_SECONDS: Final = 1.0
@@ -274,12 +275,20 @@ class Gatekeeper:
         return CopyFacts(
             name=component.name,
             is_required=component.required,
+            is_there=self._is_there(component),
             synced_epoch=None if success is None else success.term_epoch,
             data_age_seconds=self._lookout.data_age_seconds(success),
             is_schema_known=not any(failure is not None and failure.code == SchemaChanged.code for failure in failures),
             drift_count=0 if success is None else len(success.drift),
             verification=dict(attempt.verifications).get(component.name, Verification.NEVER),
         )
+
+    def _is_there(self, component: ComponentSettings) -> bool | None:
+        """Say whether a standby's own agent has seen the copy."""
+        present = self._monitor.own.present
+        if present is None or present.state is not State.STANDBY:
+            return None
+        return next((one.is_copy for one in present.components if one.name == component.name), None)
 
     def _is_evidence_fresh(self, peer: NodeFacts | None, diagnosis: Diagnosis, now: float) -> bool:
         """Say whether what is known of the peer was seen lately: its last answer, or the looks that found none."""

@@ -191,6 +191,9 @@ class ComponentStatus(Wire):
     database: str
     position: str | None = Field(None, description="The source's WAL position, or the sync point the copy stands at.")
     capture: CaptureStatus | None = None
+    is_copy: bool | None = Field(
+        None, description="On a standby: whether the database is there and is what syncs made; null until it was seen."
+    )
     unkept: tuple[UnkeptTable, ...] = ()
     problem: Problem | None = None
 

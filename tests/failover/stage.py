@@ -19,7 +19,7 @@ from lab.ledger import CREATE, TABLE, Accepted, Client, follow_probe, stay_at, w
 from lab.node import Node
 from lab.node_toml import Document
 from lab.pair import Pair
-from lab.people import ApiError, Json, ask_once, change_config
+from lab.people import ApiError, Json, SyncFailed, ask_once, change_config
 from lab.roles import Rights, ensure_role
 
 DATABASE: Final = "shop"
@@ -115,8 +115,15 @@ class Stage:
         await self.until(is_so, "the pair is protected", seconds)
 
     async def is_protected_after_sync(self, standby: Node) -> Json:
-        """Sync a node that has just become standby, and wait until it would take over."""
-        sync = await self.sync(standby)
+        """Sync a node that has just become standby, as soon as that is prepared, and wait until it would take over."""
+
+        async def synced() -> Json | None:
+            try:
+                return await self.sync(standby)
+            except SyncFailed:
+                return None
+
+        sync: Json = await self.until(synced, "a sync succeeds")
         await self.is_protected()
         return sync
 

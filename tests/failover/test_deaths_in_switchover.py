@@ -63,7 +63,14 @@ async def test_a_server_that_dies_in_a_switchover_leaves_a_pair_that_serves(
         trials.accidents.lay(named(trial, at), step, kill_of(*services, cluster=victim.cluster))
         await begin_switchover(trials, trial)
         await trials.all_happen(named(trial, at), [step])
+        await trials.stage.until(lambda: is_dead(victim, is_host=is_host), "it has died")
         await ends_somewhere(trials, trial)
+
+
+async def is_dead(node: Node, *, is_host: bool) -> bool:
+    """Say whether the script has killed all that it names."""
+    services = node.services if is_host else ()
+    return not node.cluster.is_running and not any(service.is_running for service in services)
 
 
 def named(trial: Trial, role: str) -> Node:

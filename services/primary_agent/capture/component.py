@@ -54,6 +54,7 @@ class CaptureFacts:
     drained_at: float | None = None
     unkept: tuple[UnkeptTable, ...] = ()
     is_ahead: bool = False
+    is_copy: bool | None = None
 
 
 @dataclass(slots=True)
@@ -96,6 +97,7 @@ class ComponentCapture:
             name=self.component.name,
             database=self.component.database,
             position=drained.drained_lsn,
+            is_copy=facts.is_copy,
             capture=CaptureStatus(
                 state=facts.state,
                 capture_id=facts.capture_id,
@@ -193,7 +195,7 @@ class ComponentCapture:
             await forget_cursor(application, self.component.name)  # from now on this is nobody's copy
             tables = await self.look(application)
             await self.reconcile(application, node, capture, tables)
-            self.facts.capture_id, self.facts.is_ahead = capture.capture_id, False
+            self.facts.capture_id, self.facts.is_ahead, self.facts.is_copy = capture.capture_id, False, None
             self.facts.state, self._is_given_up = CaptureState.READY, False
             _log.info("capture is ready", extra={"component": self.component.name, "capture": capture.capture_id})
 

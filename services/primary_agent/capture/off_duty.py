@@ -31,6 +31,7 @@ async def look_after(capture: ComponentCapture, is_off_duty: Callable[[], bool],
         if held is not None:
             await _drain(capture, held)
     except DatabaseMissing:
+        capture.facts.is_copy = False
         capture.rest()
     except WarmstandbyError as error:
         capture.report(error)
@@ -43,7 +44,7 @@ async def _look_after(
     capture.facts.state = CaptureState.OFF
     async with capture.lock, capture.source.session() as application, capture.spool.session() as node:
         found = await capture.spool.find_capture(node)
-        is_copy = await read_standing(application, capture.component.name) is not None
+        is_copy = capture.facts.is_copy = await read_standing(application, capture.component.name) is not None
         if found is None and not (is_copy and is_standby):
             capture.rest()
             return None

@@ -204,6 +204,9 @@ def _synced(facts: GateFacts) -> _Found:
     never = [copy.name for copy in facts.required_copies if copy.synced_epoch is None]
     if never:
         return _Found(f"Never copied to this node: {_names(never)}.")
+    gone = _copies(facts, lambda copy: copy.is_there is False)
+    if gone:
+        return _Found(f"The copy is not there, its database was dropped or made anew: {_names(gone)}.")
     if facts.term_epoch is None:
         return _Found("The present term is not known.")
     old = [copy.name for copy in facts.required_copies if copy.synced_epoch != facts.term_epoch]

@@ -40,6 +40,8 @@ class CopyFacts:
 
     name: str
     is_required: bool = True
+    is_there: bool | None = None
+    """Whether the database is there and is what syncs made; None where it is not known."""
     synced_epoch: int | None = None
     data_age_seconds: float | None = None
     is_schema_known: bool = True

@@ -94,6 +94,7 @@ ROWS = [
     (replace(READY, disk_free_bytes=None), "disk_full", R, R, None),
     (replace(READY, apply_role=ApplyRole.STUCK), "apply_not_stopped", R, R, None),
     (with_copy(synced_epoch=None, data_age_seconds=None), "unsynced", R, R, Override.UNSYNCED),
+    (with_copy(is_there=False), "unsynced", R, R, Override.UNSYNCED),
     (with_copy(synced_epoch=17), "unsynced", R, R, Override.UNSYNCED),
     (replace(READY, term_epoch=None), "unsynced", R, R, Override.UNSYNCED),
     (replace(READY, copies=()), "unsynced", R, R, Override.UNSYNCED),
