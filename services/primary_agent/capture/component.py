@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,6 +70,8 @@ class ComponentCapture:
     facts: CaptureFacts = field(default_factory=CaptureFacts)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an export is opened, the capture made, or the spool trimmed."""
+    is_on_duty: Callable[[], bool] = lambda: True
+    """Says whether the node serves, or hands over: what made the capture late must not take a new copy's marks away."""
     is_trim_wanted: bool = True
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
     sequences: SequenceReader = field(default_factory=SequenceReader)
@@ -178,8 +180,9 @@ class ComponentCapture:
         async with self.source.session() as application, self.spool.session() as node:
             server = await self.source.check_server(application)
             await install_application_schema(application)
-            await set_application_guard(application, False)
-            await set_node_guard(node, False)
+            if self.is_on_duty():
+                await set_application_guard(application, False)
+                await set_node_guard(node, False)
             await self._ensure_guard(application, server)
             is_new = await self.source.ensure_publication(application)
             capture = await self.find_whole(application, node, server)
@@ -192,7 +195,8 @@ class ComponentCapture:
                     raise
             elif capture.is_ahead:
                 await self.spool.set_served(node, capture)
-            await forget_cursor(application, self.component.name)  # from now on this is nobody's copy
+            if self.is_on_duty():
+                await forget_cursor(application, self.component.name)  # from now on this is nobody's copy
             tables = await self.look(application)
             await self.reconcile(application, node, capture, tables)
             self.facts.capture_id, self.facts.is_ahead, self.facts.is_copy = capture.capture_id, False, None

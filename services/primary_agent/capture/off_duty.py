@@ -15,7 +15,7 @@ from services.primary_agent.capture.drain import CaptureLost
 from services.primary_agent.capture.spool import Capture
 from shared.errors import DatabaseMissing, WarmstandbyError
 from shared.node.model import CaptureState
-from shared.postgres.application import read_standing
+from shared.postgres.application import read_standing, set_application_guard, set_node_guard
 from shared.postgres.sessions import Session
 
 _IDLE_BYTES: Final = 2**20
@@ -45,6 +45,9 @@ async def _look_after(
     async with capture.lock, capture.source.session() as application, capture.spool.session() as node:
         found = await capture.spool.find_capture(node)
         is_copy = capture.facts.is_copy = await read_standing(application, capture.component.name) is not None
+        if (is_copy or found is not None) and is_standby and is_off_duty():  # a capture made late may have closed it
+            await set_application_guard(application, True)
+            await set_node_guard(node, True)
         if found is None and not (is_copy and is_standby):
             capture.rest()
             return None

@@ -42,6 +42,8 @@ class CaptureService:
         self.components = {
             component.name: ComponentCapture.build(settings, component, clock) for component in settings.components
         }
+        for capture in self.components.values():
+            capture.is_on_duty = self._is_on_duty
 
     def status(self, component: str) -> ComponentStatus:
         """Return what is known of a component without asking a database."""
@@ -129,6 +131,9 @@ class CaptureService:
             await capture.tick(may_trim=False)
         else:
             await look_after(capture, self._is_off_duty, is_standby=state is State.STANDBY)
+
+    def _is_on_duty(self) -> bool:
+        return self._node.state in (State.ACTIVE, State.DEMOTING)
 
     def _is_off_duty(self) -> bool:
         return self._node.state in (State.STANDBY, State.FENCED)
