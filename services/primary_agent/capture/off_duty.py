@@ -45,7 +45,7 @@ async def _look_after(
     async with capture.lock, capture.source.session() as application, capture.spool.session() as node:
         found = await capture.spool.find_capture(node)
         is_copy = capture.facts.is_copy = await read_standing(application, capture.component.name) is not None
-        if (is_copy or found is not None) and is_standby and is_off_duty():  # a capture made late may have closed it
+        if (is_copy or found is not None) and is_off_duty():  # a capture that was made late may have closed it
             await set_application_guard(application, True)
             await set_node_guard(node, True)
         if found is None and not (is_copy and is_standby):
