@@ -29,7 +29,8 @@ from tests.failover.stage import DATABASE, Stage
 
 STAYER_PAUSE_SECONDS: Final = 0.05
 UNHANDLED: Final = re.compile(r"Traceback|unexpected error|never retrieved")
-PAST_RETURN: Final = ("prepare_capture", "open", "serve")
+TERM_TAKEN: Final = (("take_term", "done"), ("prepare_capture", "begun"), ("open", "begun"), ("serve", "begun"))
+"""What the journal says of a promotion that has happened; a death may keep it from saying the first."""
 
 
 @dataclass(slots=True)
@@ -84,9 +85,15 @@ class Trial:
         """Return the terms that were taken since the trial began, by the nodes' journals, in their order."""
         found: dict[tuple[int, str], str] = {}
         for node in (self.active, self.standby):
-            for entry in _journal(node)[self.journal_starts[node.name] :]:
-                if entry["step"] in PAST_RETURN and entry["outcome"] == "begun":
-                    term = (int(entry["data"]["epoch"]), node.name)
+            entries = _journal(node)[self.journal_starts[node.name] :]
+            epochs = {
+                entry["transition_id"]: int(entry["data"]["epoch"])
+                for entry in entries
+                if "epoch" in entry.get("data", {})
+            }
+            for entry in entries:
+                if (entry["step"], entry["outcome"]) in TERM_TAKEN:
+                    term = (epochs[entry["transition_id"]], node.name)
                     found[term] = min(found.get(term, entry["at"]), entry["at"])
         return sorted(found, key=lambda term: found[term])
 
