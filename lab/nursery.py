@@ -95,7 +95,9 @@ class Nursery:
             assert self._process.stdout is not None
             self._process.stdin.write(json.dumps(asked) + "\n")
             self._process.stdin.flush()
-            return int(self._process.stdout.readline())
+            if not (answer := self._process.stdout.readline()):
+                raise RuntimeError(f"the nursery ended with exit code {self._process.wait(20)}; it says why above")
+            return int(answer)
 
     def close(self) -> None:
         """End it with all its processes."""

@@ -10,7 +10,7 @@ import time
 from typing import Final
 
 from services.commands.running import add_config, run_command
-from shared.errors import ConfirmationNeeded, GrantGiven, PeerError, PeerRefusal, TransitionFailed
+from shared.errors import ConfirmationNeeded, GrantGiven, PeerError, PeerRefusal, PeerUnreachable, TransitionFailed
 from shared.node.client import NodeClient
 from shared.node.model import AttemptKind, NodeView, Promote, State
 from shared.node.protocol import Speaker
@@ -21,6 +21,8 @@ LOOK_SECONDS: Final = 0.1
 PROMOTE_SECONDS: Final = 300.0
 PROMISE_SECONDS: Final = 60.0
 SEQUENCE_HEADROOM: Final = 10_000
+MOST_HEADROOM: Final = 10**9
+LONGEST_REASON: Final = 500
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -33,16 +35,28 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     parser.add_argument("--confirm-node", required=True, metavar="ID", help="this node's id")
     parser.add_argument("--peers-are-off", action="store_true", help="I vouch that no other server of the pair runs")
     parser.add_argument("--although-fenced", action="store_true", help="also where this node was fenced")
-    parser.add_argument("--reason", default="", help="why, for the history")
+    parser.add_argument("--reason", default="", type=_reason, help="why, for the history")
     parser.add_argument(
         "--sequence-headroom",
-        type=int,
+        type=_headroom,
         default=SEQUENCE_HEADROOM,
         metavar="N",
         help="move sequences on by so many steps (default: %(default)s)",
     )
     add_config(parser)
     parser.set_defaults(command=_run)
+
+
+def _headroom(text: str) -> int:
+    if not text.isdecimal() or int(text) > MOST_HEADROOM:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {MOST_HEADROOM}")
+    return int(text)
+
+
+def _reason(text: str) -> str:
+    if len(text) > LONGEST_REASON:
+        raise argparse.ArgumentTypeError(f"must be no longer than {LONGEST_REASON} characters")
+    return text
 
 
 def _run(parsed: argparse.Namespace) -> int:
@@ -65,7 +79,11 @@ async def _force(settings: Settings, parsed: argparse.Namespace) -> int:
         return Speaker(settings.node.pair_id, settings.node.id, "force-active", None)
 
     async with NodeClient.of_own_agent(settings, speaker, deadline_seconds=DEADLINE_SECONDS) as agent:
-        before = await agent.node()
+        try:
+            before = await agent.node()
+        except PeerUnreachable as error:
+            hint = "The command needs this node's agent: start it, and see its log where it does not run."
+            raise PeerUnreachable(error.detail, hint=hint) from error
         if before.state is State.ACTIVE:
             sys.stdout.write("this node is active already\n")
             return 0

@@ -162,10 +162,6 @@ class Gatekeeper:
         if at is not None:
             self.note_automatic_failover(max(0.0, (self._clock.now() - at).total_seconds()))
 
-    def note_attempt(self, attempt: AttemptFacts | None) -> None:
-        """Take what an attempt brought to light; None forgets it."""
-        self.attempt = AttemptFacts.before_any(self._settings) if attempt is None else attempt
-
     def disarm(self, why: str) -> None:
         """Stop automatic failover until an administrator arms it again: here at once, in the document soon."""
         self._disarmed_because = why

@@ -54,7 +54,7 @@ async def test_a_failover_amid_a_sync_stands_at_the_last_complete_one(trials: Tr
 
 
 async def test_a_copy_that_was_never_complete_is_not_promoted(trials: Trials) -> None:
-    """F45: the seed of a new copy dies half-way with the active node; the standby says `unsynced` and stays one."""
+    """F45: the copy is gone when the active node dies; the standby says `unsynced` and stays one."""
     async with trials.trial() as trial:
         standby = trial.standby.cluster
         await asyncio.to_thread(trial.standby.controller.kill)

@@ -64,11 +64,24 @@ def pair(request: pytest.FixtureRequest, new_cluster: Callable[..., Cluster], tm
         yield running
 
 
+def check_forcing_is_refused(node: Node) -> None:
+    """By whom it is not for, and without a word on the others; what serves already is left alone."""
+    force = ("force-active", "--confirm-node")
+    code, said = command(node, *force, "elsewhere", "--peers-are-off")
+    assert (code, "Run the command on the node" in said) == (1, True), said
+    code, said = command(node, *force, node.name)
+    assert (code, "--peers-are-off" in said) == (1, True), said
+    code, said = command(node, *force, node.name, "--peers-are-off", "--sequence-headroom", "many")
+    assert (code, "whole number" in said) == (2, True), said
+    assert command(node, *force, node.name, "--peers-are-off") == (0, "")
+
+
 @pytest.mark.timeout(180)
 def test_a_pair_and_its_fence(pair: Pair) -> None:
     """The copy is closed from its first moment; units run on the active node alone; what is ended is opened."""
     asyncio.run(pair.sync())
     primary, secondary = pair.primary, pair.secondary
+    check_forcing_is_refused(primary)
     assert [enters(node, OWNER) for node in pair.nodes] == [True, False]
     assert enters(secondary, "postgres")
     primary.cluster.psql("INSERT INTO goods VALUES (2)", "shop", user=OWNER)

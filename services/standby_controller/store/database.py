@@ -99,8 +99,9 @@ class Database:
 
         Else the pool would ask the server to cancel, wait for it, and turn the cancellation into a timeout.
         """
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._tried.wait(), FIRST_SECONDS)
+        if not self._tried.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._tried.wait(), FIRST_SECONDS)
         if not self._is_prepared:
             if self._problem is not None:
                 raise type(self._problem)(f"{_WHAT}: {self._problem.detail}", hint=self._problem.hint)
