@@ -68,7 +68,7 @@ class HistoryLog:
             log.warning("control database was put back to an earlier state", extra={"generation": clock.generation})
             async with self._database.transaction() as connection:
                 await connection.execute(_QUERIES["renew_generation"], clock.generation)
-                await connection.fetch(_QUERIES["skip_numbers"])
+                await connection.fetch(_QUERIES["skip_numbers"], place.value - clock.value)
             clock = await self._clock()
         begin = place.value if place.generation == clock.generation else 0
         rows = await self._database.fetch(_QUERIES["rows_after"], begin, clock.value, limit)

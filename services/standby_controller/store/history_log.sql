@@ -28,8 +28,8 @@ ORDER BY found.change LIMIT $3
 UPDATE control.history_clock SET generation = pg_catalog.gen_random_uuid()::text WHERE generation = $1
 
 -- name: skip_numbers
--- Have events and syncs go on above what the lost rows can have had.
-SELECT pg_catalog.setval(seq, greatest(control.first_seq(), pg_catalog.nextval(seq))) FROM (VALUES
+-- Have events and syncs go on above what the lost rows, $1 at most of which a reader has, can have had.
+SELECT pg_catalog.setval(seq, greatest(control.first_seq(), pg_catalog.nextval(seq) + $1::bigint)) FROM (VALUES
     (pg_catalog.pg_get_serial_sequence('control.events', 'seq')::regclass),
     (pg_catalog.pg_get_serial_sequence('control.syncs', 'seq')::regclass)) sequences (seq)
 
