@@ -135,7 +135,8 @@ class Story:
     async def _stay(self, clusters: Clusters) -> None:
         """Let the application write and the schedule sync until cancelled."""
         assert self._pair is not None, "the rounds have started it"
-        patch = {"sync": {"enabled": True, "interval_seconds": STAY_INTERVAL_SECONDS, "accept_short_interval": True}}
+        rhythm = {"run_every": f"PT{STAY_INTERVAL_SECONDS}S", "first_run": "now", "accept_short_interval": True}
+        patch = {"sync": {"enabled": True, **rhythm}}
         for node in self._pair.nodes:
             await in_thread(partial(change_config, node.controller_url, node.token, patch))
         self._screen.say(self.report.summary())

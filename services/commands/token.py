@@ -9,6 +9,7 @@ from datetime import timedelta
 from services.commands.running import add_config, run_command
 from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.severity import Severity
+from services.standby_controller.store.audit import Action, Audit, NewEntry
 from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import EventKind, Events, NewEvent
 from services.standby_controller.store.tokens import Role, Tokens
@@ -55,6 +56,9 @@ async def _create(settings: Settings, parsed: argparse.Namespace) -> int:
         text = f"the token {token.name} ({token.role}) was made on the node"
         event = NewEvent(now, EventKind.TOKEN_CREATED, Severity.INFO, token.name, text, {"role": token.role.value})
         await Events(database, node).add(event)
+        made = {"name": token.name, "role": token.role.value}
+        who = f"warmstandby token on {node}"
+        await Audit(database, node).add(NewEntry(now, who, Action.TOKEN_CREATED, token.id, None, made))
     until = "" if expires_at is None else f" until {format_instant(expires_at)}"
     sys.stderr.write(f"Token {token.name} ({token.role}){until}. It is not shown again:\n")
     sys.stdout.write(f"{secret}\n")

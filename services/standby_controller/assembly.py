@@ -27,6 +27,7 @@ from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import Agents, RoleDesk
 from services.standby_controller.situation import Lookout
+from services.standby_controller.store.audit import Audit
 from services.standby_controller.store.database import open_database
 from services.standby_controller.store.events import Events
 from services.standby_controller.store.heartbeats import Heartbeats
@@ -82,10 +83,11 @@ async def assemble(
         node, names = settings.node.id, tuple(peer.node_id for peer in settings.peers)
         events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
         known = KnownPair(node, names, pair_id=settings.node.pair_id, file=settings.node.state_dir / FILE_NAME)
+        audit = Audit(database, node)
         config = PairConfig(database, events, known, node, owner=lambda: monitor.owner)
         transitions = Transitions(database, events, node, _primary(settings))
         feed, history_log = EventFeed(events, database), HistoryLog(database, transitions)
-        recorder = Recorder(heartbeats, events, history, transitions, config, feed, clock)
+        recorder = Recorder(heartbeats, events, history, transitions, audit, config, feed, clock)
         limit_seconds = fact_limit_seconds(settings)
         doors = Doors(settings, controllers, clock)
         monitor = Monitor(
@@ -134,6 +136,8 @@ async def assemble(
             history=history,
             heartbeats=heartbeats,
             events=events,
+            audit=audit,
+            recorder=recorder,
             tokens=Tokens(database, known, node),
             config=config,
             known=known,
@@ -153,7 +157,7 @@ async def assemble(
             feed=feed,
             monitor=monitor,
             runner=runner,
-            schedule=SyncSchedule(runner, monitor, config, clock),
+            schedule=SyncSchedule(runner, monitor, config, history, recorder, clock),
             lookout=lookout,
             gatekeeper=gatekeeper,
             arming=arming,

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import time
 from enum import StrEnum
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
+from services.standby_controller.policy.intervals import EXAMPLES, Every, format_seconds, parse_every
+from services.standby_controller.policy.schedule import BEGINNING, FirstRun, Schedule
 from shared.errors import ConfigRefused
 
 SHORTEST_INTERVAL_SECONDS: Final = 3600
+LONGEST_INTERVAL_SECONDS: Final = 31 * 86400
 OLD_FAILURES: Final = "misses_until_lost"
+OLD_INTERVAL: Final = "interval_seconds"
+_START_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 
 
 def _as_whole(value: Any) -> Any:
@@ -22,6 +39,33 @@ def _as_whole(value: Any) -> Any:
 
 WHOLE: Final = BeforeValidator(_as_whole)
 """An integer as JSON Schema has it: 60.0 is one, "60" and true are not. Stands after the limits of the number."""
+
+
+def _check_start_time(value: str) -> str:
+    if not _START_TIME.fullmatch(value):
+        raise ValueError("allowed are times of day like 13:00 or 13:00:30")
+    return value
+
+
+def _check_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("allowed are names of the time zone database like UTC or Europe/Berlin") from None
+    return value
+
+
+def _check_every(value: str) -> str:
+    seconds = parse_every(value).nominal_seconds
+    if not 1 <= seconds <= LONGEST_INTERVAL_SECONDS:
+        raise ValueError(f"allowed are 1 to {LONGEST_INTERVAL_SECONDS} seconds, in {EXAMPLES}")
+    return value
+
+
+StartTime = Annotated[str, AfterValidator(_check_start_time)]
+ZoneName = Annotated[str, Field(max_length=60), AfterValidator(_check_zone)]
+RunEvery = Annotated[str, Field(max_length=60), AfterValidator(_check_every)]
+Moment = Annotated[AwareDatetime, Field(strict=False)]
 
 
 class FailoverPolicy(StrEnum):
@@ -86,12 +130,48 @@ class SyncGroup(Group):
     """When syncs run."""
 
     enabled: bool = Field(True, description="Run syncs on the schedule; a sync on demand is always possible.")
-    interval_seconds: Annotated[int, Field(ge=1, le=31 * 86400), WHOLE] = Field(
-        SHORTEST_INTERVAL_SECONDS, description="From the start of one sync to the start of the next."
+    start_time: StartTime = Field("00:00", description="Time of day, in time_zone, of the first run.")
+    time_zone: ZoneName = Field("UTC", description="Zone of start_time, as in Europe/Berlin.")
+    run_every: RunEvery = Field(
+        "PT1H",
+        description="From one run to the next (ISO 8601), counted from the first; days are days of the calendar in "
+        "time_zone, everything else elapses.",
+    )
+    first_run: Annotated[FirstRun, Field(strict=False)] = Field(
+        FirstRun.START_TIME,
+        description="Where a schedule begins that is saved with another start time, zone or interval: at the next "
+        "start_time, at the next point of the grid from the last start_time, or at once and then on that grid.",
     )
     accept_short_interval: bool = Field(
         False, description=f"Allow an interval under {SHORTEST_INTERVAL_SECONDS} seconds."
     )
+    accept_gap: bool = Field(
+        False, description="For this change alone: the data may become older than its limit before the first run."
+    )
+    rebase: bool = Field(False, description="For this change alone: begin anew also where the schedule is the same.")
+    anchor_at: Moment = Field(BEGINNING, description="Where the interval counts from; set by the service.")
+    first_at: Moment = Field(BEGINNING, description="First run of the schedule; set by the service.")
+
+    @property
+    def every(self) -> Every:
+        """Return the interval as a value."""
+        return parse_every(self.run_every)
+
+    @property
+    def interval_seconds(self) -> int:
+        """Return the length of the interval, with days of 24 hours."""
+        return self.every.nominal_seconds
+
+    @property
+    def schedule(self) -> Schedule:
+        """Return the schedule as a value."""
+        start = time.fromisoformat(self.start_time)
+        return Schedule(start, self.time_zone, self.every, self.anchor_at, self.first_at)
+
+    def begun_as(self, schedule: Schedule) -> SyncGroup:
+        """Return the group with where a schedule begins; what held for one change alone is over."""
+        begun = {"anchor_at": schedule.anchor_at, "first_at": schedule.first_at, "accept_gap": False, "rebase": False}
+        return self.model_copy(update=begun)
 
 
 class HistoryGroup(Group):
@@ -108,6 +188,9 @@ class HistoryGroup(Group):
     )
     transition_days: Annotated[int, Field(ge=1, le=36500), WHOLE] = Field(
         3650, description="Failovers, switchovers and other changes of roles older than this are forgotten."
+    )
+    audit_days: Annotated[int, Field(ge=1, le=36500), WHOLE] = Field(
+        3650, description="Entries of the audit trail older than this are forgotten."
     )
 
 
@@ -181,15 +264,8 @@ class PairDocument(Group):
     @model_validator(mode="before")
     @classmethod
     def take_old_keys(cls, value: Any) -> Any:
-        """Read `monitor.misses_until_lost` of earlier releases as `failover.failures`."""
-        monitor = value.get("monitor") if isinstance(value, dict) else None
-        if not isinstance(monitor, dict) or OLD_FAILURES not in monitor:
-            return value
-        failover = value.get("failover", {})
-        if not isinstance(failover, dict):
-            return value
-        kept = {key: item for key, item in monitor.items() if key != OLD_FAILURES}
-        return {**value, "monitor": kept, "failover": {**failover, "failures": monitor[OLD_FAILURES]}}
+        """Read what earlier releases wrote: `monitor.misses_until_lost` and `sync.interval_seconds`."""
+        return _with_new_interval(_with_new_failures(value)) if isinstance(value, dict) else value
 
 
 def parse_document(value: Any) -> PairDocument:
@@ -202,11 +278,34 @@ def parse_document(value: Any) -> PairDocument:
             for item in error.errors(include_url=False)
         )
         raise ConfigRefused(problems) from error
-    if document.sync.interval_seconds < SHORTEST_INTERVAL_SECONDS and not document.sync.accept_short_interval:
+    sync, limit = document.sync, document.failover.data_age_limit_seconds
+    if sync.interval_seconds < SHORTEST_INTERVAL_SECONDS and not sync.accept_short_interval:
         raise ConfigRefused(
-            f"sync.interval_seconds: under {SHORTEST_INTERVAL_SECONDS} it needs sync.accept_short_interval = true"
+            f"sync.run_every: {sync.run_every} is under {SHORTEST_INTERVAL_SECONDS} seconds, which loads both servers "
+            "all the time; it needs sync.accept_short_interval = true"
+        )
+    if limit is not None and limit < sync.interval_seconds:
+        raise ConfigRefused(
+            f"failover.data_age_limit_seconds: {limit} is under the interval sync.run_every = {sync.run_every}, so "
+            f"that no copy would be young enough most of the time; allowed is {sync.interval_seconds} or more"
         )
     return document
+
+
+def _with_new_failures(value: dict[str, Any]) -> dict[str, Any]:
+    monitor, failover = value.get("monitor"), value.get("failover", {})
+    if not isinstance(monitor, dict) or OLD_FAILURES not in monitor or not isinstance(failover, dict):
+        return value
+    kept = {key: item for key, item in monitor.items() if key != OLD_FAILURES}
+    return {**value, "monitor": kept, "failover": {**failover, "failures": monitor[OLD_FAILURES]}}
+
+
+def _with_new_interval(value: dict[str, Any]) -> dict[str, Any]:
+    sync = value.get("sync")
+    if not isinstance(sync, dict) or not isinstance(sync.get(OLD_INTERVAL), int) or "run_every" in sync:
+        return value
+    kept = {key: item for key, item in sync.items() if key != OLD_INTERVAL}
+    return {**value, "sync": {**kept, "run_every": format_seconds(sync[OLD_INTERVAL])}}
 
 
 def usable_document(value: Any) -> PairDocument:
@@ -217,7 +316,7 @@ def usable_document(value: Any) -> PairDocument:
     try:
         return parse_document(value)
     except ConfigRefused:
-        groups = value if isinstance(value, dict) else {}
+        groups = _with_new_interval(_with_new_failures(value)) if isinstance(value, dict) else {}
         understood: dict[str, Any] = {}
         for name, field in PairDocument.model_fields.items():
             known = getattr(field.annotation, "model_fields", {})

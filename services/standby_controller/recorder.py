@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 from services.standby_controller.event_feed import EventFeed
 from services.standby_controller.policy.transition_story import Topic
+from services.standby_controller.store.audit import Audit, NewEntry
 from services.standby_controller.store.events import Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord, Heartbeats
 from services.standby_controller.store.history import History
@@ -40,7 +41,7 @@ class NewEvidence:
     data: dict[str, Any]
 
 
-Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent, NewEvidence)
+Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent, NewEntry, NewEvidence)
 
 
 class Recorder:
@@ -52,6 +53,7 @@ class Recorder:
         events: Events,
         history: History,
         transitions: Transitions,
+        audit: Audit,
         config: PairConfig,
         feed: EventFeed,
         clock: Clock,
@@ -60,12 +62,14 @@ class Recorder:
         self._events = events
         self._history = history
         self._transitions = transitions
+        self._audit = audit
         self._config = config
         self._feed = feed
         self._clock = clock
         self._waiting_evidence: deque[NewEvidence] = deque()
         self._waiting_heartbeats: deque[HeartbeatRecord] = deque()
         self._waiting_events: deque[NewEvent] = deque()
+        self._waiting_entries: deque[NewEntry] = deque()
 
     def add_heartbeat(self, record: HeartbeatRecord) -> None:
         """Take a look at a peer."""
@@ -75,6 +79,11 @@ class Recorder:
         """Take an event, and log it."""
         log.info("event", extra={"kind": event.kind.value, "subject": event.subject, "text": event.text})
         _append(self._waiting_events, event, "events")
+
+    def add_entry(self, entry: NewEntry) -> None:
+        """Take what somebody did; nothing waits for its being written."""
+        log.info("audit", extra={"who": entry.who, "action": entry.action.value, "subject": entry.subject})
+        _append(self._waiting_entries, entry, "audit")
 
     def add_evidence(self, evidence: NewEvidence) -> None:
         """Take what is known of a transition; nothing waits for its being written."""
@@ -86,6 +95,9 @@ class Recorder:
             await self._events.add(self._waiting_events[0])
             self._waiting_events.popleft()
             self._feed.look_now()
+        while self._waiting_entries:
+            await self._audit.add(self._waiting_entries[0])
+            self._waiting_entries.popleft()
         while self._waiting_evidence:
             first = self._waiting_evidence[0]
             await self._transitions.add_evidence(first.transition_id, first.topic, first.at, first.data)
@@ -102,8 +114,9 @@ class Recorder:
             async with asyncio.timeout(END_SECONDS):
                 await self.flush()
         except (TimeoutError, PostgresError) as error:
-            waiting = len(self._waiting_events) + len(self._waiting_evidence) + len(self._waiting_heartbeats)
-            log.warning("records given up at the end", extra={"count": waiting, "detail": str(error)})
+            waiting = len(self._waiting_events) + len(self._waiting_entries) + len(self._waiting_evidence)
+            extra = {"count": waiting + len(self._waiting_heartbeats), "detail": str(error)}
+            log.warning("records given up at the end", extra=extra)
 
     async def trim(self) -> None:
         """Forget history beyond the limits of the pair's configuration. Raises PostgresError."""
@@ -112,6 +125,7 @@ class Recorder:
             "syncs": await self._history.trim(now, limits.sync_days),
             "events": await self._events.trim(now, limits.sync_days),
             "transitions": await self._transitions.trim(now, limits.transition_days),
+            "audit": await self._audit.trim(now, limits.audit_days),
             "heartbeats": await self._heartbeats.trim(now, limits.heartbeat_days, limits.heartbeat_count),
         }
         if any(forgotten.values()):

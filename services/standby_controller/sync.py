@@ -38,7 +38,7 @@ from shared.errors import (
     WarmstandbyError,
 )
 from shared.log import fields_of
-from shared.node.model import Envelope
+from shared.node.model import Envelope, State
 from shared.settings import ComponentSettings
 
 log = logging.getLogger(__name__)
@@ -207,6 +207,7 @@ class SyncRunner:
     ) -> RunningSync:
         assert self._group is not None
         running = self._running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
+        self.memory.note_handled(record.started_at)
         self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
         return running
 
@@ -269,7 +270,16 @@ class SyncRunner:
             await self._end(running, SyncResult.CANCELLED, Failure("cancelled", detail, _CANCELLED_HINT))
         else:
             failure = work.result()
-            await self._end(running, SyncResult.FAILED if failure else SyncResult.SUCCEEDED, failure)
+            result = SyncResult.SUCCEEDED if failure is None else await self._result_of_failure(running)
+            await self._end(running, result, failure)
+
+    async def _result_of_failure(self, running: RunningSync) -> SyncResult:
+        """Say whether a sync failed, or what it was for is over: this node was promoted, or follows another term."""
+        await self._monitor.look(self._monitor.own.node_id)
+        own = self._monitor.own
+        is_other_term = own.term is not None and own.term.epoch != running.record.term_epoch
+        is_over = own.state in (State.PROMOTING, State.ACTIVE) or (is_other_term and running.record.source is not None)
+        return SyncResult.SUPERSEDED if is_over else SyncResult.FAILED
 
     async def _work(
         self, running: RunningSync, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
@@ -351,7 +361,7 @@ class SyncRunner:
             await self._history.end(record, result, failure, ended_at)
 
         await self._record(write)
-        self.memory.note_end(record, running.started_monotonic)
+        self.memory.note_end(record)
         self._running = None
         running.ended.set_result(record)
         self._tell(record)

@@ -1,4 +1,4 @@
-"""The event that tells of an ended sync. Pure."""
+"""The events that tell of a sync that has ended, or was left out. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import datetime
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.records import SyncRecord, SyncResult
+from shared.clock import format_instant
 
 
 def event_of_sync(record: SyncRecord, now: datetime) -> NewEvent:
@@ -27,9 +28,21 @@ def event_of_sync(record: SyncRecord, now: datetime) -> NewEvent:
             text = f"Sync {record.id} succeeded: {rows} rows in {seconds:.1f} s"
         case SyncResult.CANCELLED:
             kind, severity, text = EventKind.SYNC_CANCELLED, Severity.INFO, f"Sync {record.id} was cancelled: {detail}"
+        case SyncResult.SUPERSEDED:
+            kind, severity = EventKind.SYNC_CANCELLED, Severity.INFO
+            text = f"Sync {record.id} ended because the roles changed: {detail}"
         case SyncResult.INTERRUPTED:
             kind, severity = EventKind.SYNC_INTERRUPTED, Severity.WARNING
             text = f"Sync {record.id} was interrupted: {detail}"
         case _:
             kind, severity, text = EventKind.SYNC_FAILED, Severity.WARNING, f"Sync {record.id} failed: {detail}"
     return NewEvent(ended_at, kind, severity, record.id, text, data)
+
+
+def event_of_left_out(record: SyncRecord, due_at: datetime) -> NewEvent:
+    """Return what to tell of a run of the schedule that was left out."""
+    detail = record.failure.detail if record.failure else "no reason given"
+    text = f"The sync due at {format_instant(due_at)} was left out: {detail}"
+    code = record.failure.code if record.failure else None
+    data = {"due_at": format_instant(due_at), "result": record.result.value, "code": code}
+    return NewEvent(record.started_at, EventKind.SYNC_SKIPPED, Severity.WARNING, record.id, text, data)

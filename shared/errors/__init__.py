@@ -50,6 +50,7 @@ from shared.errors.postgres import (
 )
 from shared.errors.replication import (
     CaptureNotReady,
+    ClockSkew,
     CursorMoved,
     CursorTrimmed,
     CursorUnknown,
@@ -76,6 +77,7 @@ from shared.errors.requests import (
     PreconditionFailed,
     PreconditionRequired,
     RequestError,
+    ScheduleGap,
 )
 from shared.errors.roles import (
     AgentRuns,
@@ -109,6 +111,7 @@ __all__ = [
     "AttemptGone",
     "AttemptOpen",
     "CaptureNotReady",
+    "ClockSkew",
     "ConfigRefused",
     "ConfigurationError",
     "ConfirmationNeeded",
@@ -157,6 +160,7 @@ __all__ = [
     "RescueUnwritable",
     "RightsMissing",
     "RoleError",
+    "ScheduleGap",
     "SchemaChanged",
     "SchemaTooNew",
     "SeedRefused",

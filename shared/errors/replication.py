@@ -20,6 +20,16 @@ class SyncRunning(ReplicationError):
     default_hint = "Wait for it, or cancel it with POST /v1/syncs/{id}/cancel."
 
 
+class ClockSkew(ReplicationError):
+    """The clocks of the nodes differ by more than the limit, and monitor.clock_skew_policy holds syncs then."""
+
+    code = "clock_skew"
+    default_hint = (
+        "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes, or set monitor.clock_skew_policy = warn "
+        "with PATCH /v1/config: the data is right whatever the clocks say."
+    )
+
+
 class SyncNotRunning(ReplicationError):
     """The sync has ended already."""
 

@@ -51,6 +51,15 @@ class ConfigRefused(RequestError):
     default_hint = "Correct the named keys. GET /v1/config shows all keys with their present values."
 
 
+class ScheduleGap(RequestError):
+    """With this schedule the data would grow older than its limit before the first run."""
+
+    code = "schedule_gap"
+    default_hint = (
+        'Set sync.first_run = "next_on_grid" (or "now"), another sync.start_time, or sync.accept_gap = true for this change.'
+    )
+
+
 class PreconditionRequired(RequestError):
     """A change of the configuration must name the version it was made from."""
 

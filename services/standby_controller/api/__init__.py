@@ -7,6 +7,7 @@ from typing import Final
 from fastapi import APIRouter, Depends
 
 from services.standby_controller.api import (
+    audit,
     configuration,
     events,
     heartbeats,
@@ -43,6 +44,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,
     transitions.router,
     configuration.router,
+    audit.router,
     tokens.router,
 )
 

@@ -8,6 +8,13 @@ from fastapi import APIRouter, Body, Header, Response
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin, Viewer
+from services.standby_controller.api.config_models import (
+    NextRunAnswer,
+    PreviewAnswer,
+    Prospect,
+    next_run_of,
+    preview,
+)
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import Answer, Demand, Instant
 from services.standby_controller.pace import check_pace, pace_of
@@ -22,16 +29,33 @@ from services.standby_controller.pair_document import (
 )
 from services.standby_controller.policy.detector import worst_case_detection_seconds
 from services.standby_controller.policy.pair_merge import is_overruled
+from services.standby_controller.policy.saving import check_gap, settle
+from services.standby_controller.policy.schedule import FirstRun
+from services.standby_controller.policy.sync_pace import MOST_RUNS, WINDOW, judge_pace
 from services.standby_controller.store.pair_config import StoredConfig
 from services.standby_controller.store.tokens import Token
-from shared.errors import ConfigRefused, PostgresError, PreconditionFailed, PreconditionRequired, RequestError
+from shared.errors import (
+    ConfigRefused,
+    PostgresError,
+    PreconditionFailed,
+    PreconditionRequired,
+    RequestError,
+    ScheduleGap,
+)
 from shared.http.problem import problem_responses
 
 router: Final = APIRouter(prefix="/v1/config", tags=["people"])
 
 MERGE_PATCH: Final = "application/merge-patch+json"
 _ETAG: Final = {"ETag": {"description": "Version of the document.", "schema": {"type": "string"}}}
-_CHANGE_ERRORS: Final = (*ACCESS_ERRORS, PreconditionRequired, PreconditionFailed, ConfigRefused, RequestError)
+_CHANGE_ERRORS: Final = (
+    *ACCESS_ERRORS,
+    PreconditionRequired,
+    PreconditionFailed,
+    ConfigRefused,
+    ScheduleGap,
+    RequestError,
+)
 
 IfMatch = Annotated[str | None, Header(description="The ETag that the change was made from; needed.", max_length=200)]
 
@@ -40,8 +64,13 @@ class SyncPatch(Demand):
     """Changes of `sync`."""
 
     enabled: bool | None = None
-    interval_seconds: Annotated[int, WHOLE] | None = None
+    start_time: str | None = None
+    time_zone: str | None = None
+    run_every: str | None = None
+    first_run: Annotated[FirstRun, Field(strict=False)] | None = None
     accept_short_interval: bool | None = None
+    accept_gap: bool | None = None
+    rebase: bool | None = None
 
 
 class HistoryPatch(Demand):
@@ -51,6 +80,7 @@ class HistoryPatch(Demand):
     heartbeat_days: Annotated[int, WHOLE] | None = None
     heartbeat_count: Annotated[int, WHOLE] | None = None
     transition_days: Annotated[int, WHOLE] | None = None
+    audit_days: Annotated[int, WHOLE] | None = None
 
 
 class FailoverPatch(Demand):
@@ -107,6 +137,9 @@ class ConfigAnswer(Answer):
     )
     is_last_good: bool = Field(description="The control database is away: it can be read, and not changed.")
 
+    next_run: NextRunAnswer | None = Field(
+        description="The next scheduled sync, by whichever node is standby then; null while the schedule is off."
+    )
     worst_case_detection_seconds: float = Field(
         description="How long this node takes at most to be certain that a peer is silent: "
         "[controller] heartbeat_seconds + failures x heartbeat_timeout_seconds + (failures - 1) x recheck_seconds."
@@ -117,6 +150,7 @@ class ConfigAnswer(Answer):
         """Return the answer for a stored document."""
         return cls(
             document=stored.document,
+            next_run=next_run_of(stored.document, parts.runner.memory.handled_at, parts.clock.now()),
             worst_case_detection_seconds=worst_case_detection_seconds(pace_of(parts.settings, stored.document)),
             epoch=stored.version.epoch,
             version=stored.version.version,
@@ -158,7 +192,7 @@ async def replace_config(
     """Set all values; what is left out gets its default."""
     base = await _base(parts, if_match)
     document = parse_document(document.model_dump(mode="json"))
-    return _shown(response, parts, await _replace(parts, caller, base, document))
+    return await _saved(response, parts, caller, base, document)
 
 
 @router.patch(
@@ -177,9 +211,50 @@ async def change_config(
 ) -> ConfigAnswer:
     """Change the values that are sent (RFC 7396); null gives a value its default."""
     base = await _base(parts, if_match)
+    return await _saved(response, parts, caller, base, _patched(base, patch))
+
+
+@router.post(
+    "/preview",
+    operation_id="previewConfig",
+    summary="Show what a change would mean, and save nothing",
+    response_model=PreviewAnswer,
+    responses=problem_responses(*ACCESS_ERRORS, ConfigRefused, RequestError),
+)
+async def preview_config(
+    parts: PartsOf, _: Viewer, patch: Annotated[DocumentPatch, Body(media_type=MERGE_PATCH)]
+) -> PreviewAnswer:
+    """Answer with the next runs, worst cases and warnings; takes the same changes as PATCH, `{}` for none."""
+    now = parts.clock.now()
+    base = await parts.config.read(now)
+    wanted = _patched(base, patch)
+    check_pace(parts.settings, base.document, wanted)
+    return preview(base.document, wanted, await _prospect(parts, wanted), now)
+
+
+def _patched(base: StoredConfig, patch: DocumentPatch) -> PairDocument:
     changes = patch.model_dump(mode="json", exclude_unset=True)
-    document = parse_document(merge_patch(base.document.model_dump(mode="json"), changes))
-    return _shown(response, parts, await _replace(parts, caller, base, document))
+    return parse_document(merge_patch(base.document.model_dump(mode="json"), changes))
+
+
+async def _saved(
+    response: Response, parts: Parts, caller: Token, base: StoredConfig, wanted: PairDocument
+) -> ConfigAnswer:
+    now = parts.clock.now()
+    settled = settle(base.document, wanted, now)
+    check_gap(base.document, wanted, settled, parts.gatekeeper.judge().data_age_seconds, now)
+    return _shown(response, parts, await _replace(parts, caller, base, settled))
+
+
+async def _prospect(parts: Parts, document: PairDocument) -> Prospect:
+    now = parts.clock.now()
+    durations = await parts.history.read_durations(now - WINDOW, MOST_RUNS)
+    return Prospect(
+        handled_at=parts.runner.memory.handled_at,
+        data_age_seconds=parts.gatekeeper.judge().data_age_seconds,
+        detection_seconds=worst_case_detection_seconds(pace_of(parts.settings, document)),
+        pace=judge_pace(durations),
+    )
 
 
 async def _base(parts: Parts, if_match: str | None) -> StoredConfig:

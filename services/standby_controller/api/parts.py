@@ -15,10 +15,12 @@ from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pair_exchange import PairExchange
 from services.standby_controller.planner import Planner
+from services.standby_controller.recorder import Recorder
 from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import RoleDesk
 from services.standby_controller.situation import Lookout
+from services.standby_controller.store.audit import Audit
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.events import Events
 from services.standby_controller.store.heartbeats import Heartbeats
@@ -46,6 +48,8 @@ class Parts:
     history: History
     heartbeats: Heartbeats
     events: Events
+    audit: Audit
+    recorder: Recorder
     tokens: Tokens
     config: PairConfig
     known: KnownPair

@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin, Operator, Viewer
+from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import PartsOf
 from services.standby_controller.api.wire import Answer, Instant, ListAnswer
 from services.standby_controller.apply.returning import ReturnView
@@ -16,6 +17,7 @@ from services.standby_controller.rescue.keeping import discard
 from services.standby_controller.rescue.manifest import RescuedTable, RescueKind, RescueManifest
 from services.standby_controller.severity import Severity
 from services.standby_controller.source import find_source
+from services.standby_controller.store.audit import Action
 from services.standby_controller.store.events import EventKind, NewEvent
 from shared.errors import (
     DatabaseUnreachable,
@@ -167,6 +169,7 @@ async def discard_rescue(
     if confirm != rescue_id:
         raise RequestError("confirm must be the id of the rescue", hint="What it holds is nowhere else.")
     await discard(parts.settings, parts.rescues, rescue_id)
+    note(parts, caller, Action.RESCUE_DISCARDED, rescue_id, {"component": manifest.component, "rows": manifest.rows})
     text = f"{caller.name} discarded rescue {rescue_id}: {manifest.rows} rows of component {manifest.component}"
     await parts.events.add(
         NewEvent(parts.clock.now(), EventKind.RESCUE_DISCARDED, Severity.WARNING, rescue_id, text, {})

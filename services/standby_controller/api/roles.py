@@ -8,12 +8,15 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator
+from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.wire import Answer, Demand
 from services.standby_controller.pair_document import WHOLE
 from services.standby_controller.policy.gate import Override
 from services.standby_controller.roles.changes import Change
+from services.standby_controller.store.audit import Action
+from services.standby_controller.store.tokens import Token
 from shared.errors import (
     ConfirmationNeeded,
     GateRefused,
@@ -90,7 +93,7 @@ async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, c
     change = parts.roles.takeover.by_hand(
         caller.name, asked.reason, frozenset(asked.overrides), is_peer_off=asked.peer_is_off
     )
-    return _started(response, change)
+    return _started(response, parts, caller, Action.FAILOVER_STARTED, change, asked)
 
 
 @router.post(
@@ -108,7 +111,8 @@ async def fail_over(asked: FailoverDemand, response: Response, parts: PartsOf, c
 async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Make this standby active in place of the node that serves now; nothing is lost, writes stop for a moment."""
     _check_term(parts, asked)
-    return _started(response, await parts.roles.swaps.begin(caller.name, asked.reason))
+    change = await parts.roles.swaps.begin(caller.name, asked.reason)
+    return _started(response, parts, caller, Action.SWITCHOVER_STARTED, change, asked)
 
 
 @router.post(
@@ -124,7 +128,8 @@ async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, c
 async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Follow the active node again; what only this node has is saved first (GET /v1/rescues)."""
     _check_term(parts, asked)
-    return _started(response, await parts.roles.returning.by_hand(caller.name, asked.reason))
+    change = await parts.roles.returning.by_hand(caller.name, asked.reason)
+    return _started(response, parts, caller, Action.RESYNC_STARTED, change, asked)
 
 
 @router.post(
@@ -134,9 +139,11 @@ async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, c
     status_code=202,
     responses=problem_responses(*ACCESS_ERRORS, PeerError, PeerRefusal, TransitionRefused),
 )
-async def fence_node(parts: PartsOf, _: Operator) -> StateAnswer:
+async def fence_node(parts: PartsOf, caller: Operator) -> StateAnswer:
     """Close this node's databases to the application; `POST /v1/unfence` ends that."""
-    return StateAnswer(state=(await parts.roles.own_agent.fence()).state)
+    state = (await parts.roles.own_agent.fence()).state
+    note(parts, caller, Action.NODE_FENCED, parts.settings.node.id)
+    return StateAnswer(state=state)
 
 
 @router.post(
@@ -146,9 +153,11 @@ async def fence_node(parts: PartsOf, _: Operator) -> StateAnswer:
     status_code=202,
     responses=problem_responses(*ACCESS_ERRORS, PeerError, PeerRefusal, TransitionRefused),
 )
-async def unfence_node(parts: PartsOf, _: Operator) -> StateAnswer:
+async def unfence_node(parts: PartsOf, caller: Operator) -> StateAnswer:
     """End a fence that an administrator or a failed takeover left, when the peers agree."""
-    return StateAnswer(state=(await parts.roles.own_agent.unfence()).state)
+    state = (await parts.roles.own_agent.unfence()).state
+    note(parts, caller, Action.NODE_UNFENCED, parts.settings.node.id)
+    return StateAnswer(state=state)
 
 
 def _check_term(parts: Parts, asked: ChangeDemand) -> None:
@@ -159,6 +168,9 @@ def _check_term(parts: Parts, asked: ChangeDemand) -> None:
         )
 
 
-def _started(response: Response, change: Change) -> ChangeAnswer:
+def _started(
+    response: Response, parts: Parts, caller: Token, action: Action, change: Change, asked: ChangeDemand
+) -> ChangeAnswer:
+    note(parts, caller, action, change.id, asked.model_dump(mode="json", exclude_defaults=True))
     response.headers["Location"] = f"/v1/transitions/{change.id}"
     return ChangeAnswer.of(change)

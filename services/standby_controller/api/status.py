@@ -39,7 +39,7 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
     """Show what is known now; asks no other node, so it answers at once also while a node is silent."""
     judgement, situation, now = parts.gatekeeper.judge(), parts.lookout.look(), parts.clock.monotonic()
     running, last = parts.runner.running, parts.runner.memory.last
-    in_progress = None
+    following, in_progress = parts.schedule.next(), None
     if running is not None:
         record = replace(running.record, components=tuple(running.done))
         in_progress = SyncAnswer.of(record, progress=progress_of(running, now))
@@ -53,7 +53,8 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
         components=_components(parts),
         sync_in_progress=in_progress,
         last_sync=None if last is None else SyncAnswer.of(last),
-        next_sync_at=None if running else parts.schedule.next_at(),
+        next_sync_at=None if following is None else max(parts.clock.now(), following.at),
+        next_sync_why=None if following is None else following.why,
         role_change=None if parts.roles.changes.last is None else ChangeAnswer.of(parts.roles.changes.last),
         configuration=ConfigSight(
             version=parts.known.book.settings.version.etag.strip('"'),

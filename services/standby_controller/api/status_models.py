@@ -12,6 +12,7 @@ from services.standby_controller.facts import NodeFacts, Reach
 from services.standby_controller.policy.advice import Advisory
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.protection import Reason
+from services.standby_controller.policy.schedule import Why
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.records import ComponentRecord
 from shared.node.model import (
@@ -191,6 +192,7 @@ class StatusAnswer(Answer):
     sync_in_progress: SyncAnswer | None
     last_sync: SyncAnswer | None
     next_sync_at: Instant | None = Field(description="When the next scheduled sync starts; null while none will.")
+    next_sync_why: Why | None = Field(description="Why it is then.")
     role_change: ChangeAnswer | None = Field(description="The change of roles on its way here, else the last one.")
     configuration: ConfigSight
     advisories: tuple[AdvisoryAnswer, ...]

@@ -8,9 +8,11 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator
+from services.standby_controller.api.audit import note
 from services.standby_controller.api.gate_models import SwitchesAnswer
 from services.standby_controller.api.parts import PartsOf
 from services.standby_controller.api.wire import Demand
+from services.standby_controller.store.audit import Action
 from shared.errors import PreconditionFailed, RequestError
 from shared.http.problem import problem_responses
 
@@ -43,6 +45,7 @@ class ArmingDemand(Demand):
 async def set_maintenance(asked: MaintenanceDemand, parts: PartsOf, caller: Operator) -> SwitchesAnswer:
     """Nothing happens by itself in maintenance; after it a failure must be seen anew before anything does."""
     document = await parts.arming.set_maintenance(asked.enabled, caller.name, asked.reason)
+    note(parts, caller, Action.MAINTENANCE_SET, after=asked.model_dump())
     return SwitchesAnswer.of(document.failover)
 
 
@@ -56,4 +59,5 @@ async def set_maintenance(asked: MaintenanceDemand, parts: PartsOf, caller: Oper
 async def set_arming(asked: ArmingDemand, parts: PartsOf, caller: Operator) -> SwitchesAnswer:
     """Disarmed by hand, or by the controller after three attempts that were given up; armed by an administrator."""
     document = await parts.arming.set_armed(asked.armed, caller.name, asked.reason)
+    note(parts, caller, Action.ARMING_SET, after=asked.model_dump())
     return SwitchesAnswer.of(document.failover)

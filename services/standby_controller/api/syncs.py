@@ -9,13 +9,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator, Viewer
+from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.sync_models import SyncAnswer, progress_of
 from services.standby_controller.api.tables import CSV, as_csv, link_to_next, wants_csv
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Before, Cursor, From, Limit, ListAnswer
+from services.standby_controller.store.audit import Action
 from services.standby_controller.store.records import SyncFilter, SyncRecord, SyncResult, Trigger
 from shared.clock import format_instant
 from shared.errors import (
+    ClockSkew,
     CursorInvalid,
     NotActive,
     NotFound,
@@ -46,7 +49,9 @@ _LOCATION: Final = {"Location": {"description": "Address of the sync.", "schema"
     response_model=SyncAnswer,
     responses={
         202: {"description": "It runs; watch it at `Location`.", "headers": _LOCATION},
-        **problem_responses(*ACCESS_ERRORS, SyncRunning, NotStandby, NotActive, PeerUnreachable, PeerRefusedUs),
+        **problem_responses(
+            *ACCESS_ERRORS, SyncRunning, NotStandby, NotActive, PeerUnreachable, PeerRefusedUs, ClockSkew
+        ),
     },
 )
 async def start_sync(
@@ -64,7 +69,9 @@ async def start_sync(
     ] = None,
 ) -> SyncAnswer:
     """Bring this standby's components to the active node's present state; only one sync runs at a time."""
-    record, _ = await parts.runner.start(Trigger.REQUEST, caller.name, idempotency_key)
+    record, is_new = await parts.runner.start(Trigger.REQUEST, caller.name, idempotency_key)
+    if is_new:
+        note(parts, caller, Action.SYNC_STARTED, record.id)
     response.headers["Location"] = f"/v1/syncs/{record.id}"
     return await _answer(parts, record.id)
 
@@ -128,6 +135,7 @@ async def get_sync(parts: PartsOf, _: Viewer, sync_id: SyncId) -> SyncAnswer:
 async def cancel_sync(response: Response, parts: PartsOf, caller: Operator, sync_id: SyncId) -> SyncAnswer:
     """End a running sync; the standby keeps the data it had, or of components that were finished the new data."""
     await parts.runner.cancel(sync_id, caller.name)
+    note(parts, caller, Action.SYNC_CANCELLED, sync_id)
     response.headers["Location"] = f"/v1/syncs/{sync_id}"
     return await _answer(parts, sync_id)
 

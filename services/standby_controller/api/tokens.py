@@ -9,10 +9,12 @@ from fastapi import APIRouter, Path, Response
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Admin
+from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Answer, Cursor, Demand, Instant, Limit, ListAnswer
 from services.standby_controller.pair_document import WHOLE
 from services.standby_controller.severity import Severity
+from services.standby_controller.store.audit import Action
 from services.standby_controller.store.events import EventKind, NewEvent
 from services.standby_controller.store.tokens import Role, Token
 from shared.errors import CursorInvalid, NameTaken, NotFound, RequestError
@@ -90,6 +92,7 @@ async def create_token(parts: PartsOf, caller: Admin, demand: NewToken) -> NewTo
     now = parts.clock.now()
     expires_at = None if demand.expires_in_days is None else now + timedelta(days=demand.expires_in_days)
     token, secret = await parts.tokens.create(demand.name, demand.role, now, expires_at)
+    note(parts, caller, Action.TOKEN_CREATED, token.id, {"name": token.name, "role": token.role.value})
     await _tell(parts, EventKind.TOKEN_CREATED, token, f"{caller.name} made the token {token.name} ({token.role})")
     return NewTokenAnswer(**TokenAnswer.of(token).model_dump(), secret=secret)
 
@@ -106,6 +109,7 @@ async def delete_token(
 ) -> Response:
     """End the use of a token at once; on a node that does not answer, as soon as it does."""
     token = await parts.tokens.delete(token_id, parts.clock.now())
+    note(parts, caller, Action.TOKEN_DELETED, token.id, {"name": token.name, "role": token.role.value})
     await _tell(parts, EventKind.TOKEN_DELETED, token, f"{caller.name} deleted the token {token.name}")
     return Response(status_code=204)
 

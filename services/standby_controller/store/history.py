@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from services.standby_controller.policy.sync_pace import RunDuration
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.pages import Page, decode_cursor, encode_cursor
 from services.standby_controller.store.records import (
@@ -70,6 +71,21 @@ class History:
                 return sync_of(row), True
             running = await connection.fetchrow(_QUERIES["find_running"], self._node)
             raise SyncRunning(f"sync {sync_of(running).id} is running" if running else "a sync is running")
+
+    async def add_left_out(
+        self, result: SyncResult, failure: Failure, source: str | None, term_epoch: int | None, now: datetime
+    ) -> SyncRecord:
+        """Record a run of the schedule that was left out, and return it."""
+        row = await self._database.fetch_row(
+            _QUERIES["add_left_out"], self._node, source, term_epoch, now, result, *failure_values(failure)
+        )
+        assert row is not None, "an INSERT returns its row"
+        return sync_of(row)
+
+    async def read_durations(self, since: datetime, limit: int) -> tuple[RunDuration, ...]:
+        """Return how long the last successful syncs of the pair took, newest first."""
+        rows = await self._database.fetch(_QUERIES["read_durations"], since, limit)
+        return tuple(RunDuration(row["started_at"], row["seconds"], row["is_seed"]) for row in rows)
 
     async def add_component(self, sync: SyncRecord, record: ComponentRecord) -> None:
         """Record how one component ended; again for the same sync and component changes nothing."""

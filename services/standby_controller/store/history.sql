@@ -11,6 +11,21 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, 'running')
 ON CONFLICT DO NOTHING
 RETURNING *
 
+-- name: add_left_out
+-- Record a run of the schedule that was left out.
+INSERT INTO control.syncs (node, trigger, source, term_epoch, started_at, ended_at, result, code, detail, hint)
+VALUES ($1, 'schedule', $2, $3, $4, $4, $5, $6, $7, $8)
+RETURNING *
+
+-- name: read_durations
+-- Read how long syncs that succeeded took, each of the last ones, newest first.
+SELECT extract(epoch FROM s.ended_at - s.started_at)::float8 AS seconds, s.started_at,
+    EXISTS (SELECT FROM control.sync_components c WHERE c.node = s.node AND c.seq = s.seq AND c.kind = 'seed') AS is_seed
+FROM control.syncs s
+WHERE s.result = 'succeeded' AND s.started_at >= $1
+ORDER BY s.started_at DESC
+LIMIT $2
+
 -- name: find_running
 -- Find the sync that runs on a node.
 SELECT * FROM control.syncs WHERE node = $1 AND result = 'running'

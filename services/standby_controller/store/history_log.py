@@ -18,6 +18,7 @@ import asyncpg
 
 from services.standby_controller.pair_document import HistoryGroup
 from services.standby_controller.severity import Severity
+from services.standby_controller.store.audit import Action
 from services.standby_controller.store.database import Connection, Database, storable_json
 from services.standby_controller.store.events import EventKind
 from services.standby_controller.store.records import SyncResult, Trigger
@@ -84,7 +85,13 @@ class HistoryLog:
 
     async def take(self, peer: str, page: LogPage, kept: HistoryGroup, now: datetime) -> int:
         """Take a peer's rows that are not here, note the place, and return how many were taken; repeatable."""
-        limits = _Limits(now - timedelta(days=kept.sync_days), now - timedelta(days=kept.transition_days))
+        limits = {
+            "event": now - timedelta(days=kept.sync_days),
+            "sync": now - timedelta(days=kept.sync_days),
+            "journal": now - timedelta(days=kept.transition_days),
+            "evidence": now - timedelta(days=kept.transition_days),
+            "audit": now - timedelta(days=kept.audit_days),
+        }
         taken, touched = 0, set[str]()
         async with self._database.transaction() as connection:
             for item in page.items:
@@ -105,24 +112,18 @@ class HistoryLog:
         return Place(row["generation"], row["value"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Limits:
-    """Rows before these are forgotten already."""
+async def _take(connection: Connection, item: HistoryItem, limits: Mapping[str, datetime]) -> bool:
+    """Take one row unless it is before its kind's limit, and say whether it is new.
 
-    syncs: datetime
-    transitions: datetime
-
-
-async def _take(connection: Connection, item: HistoryItem, limits: _Limits) -> bool:
-    """Take one row and say whether it is new; one that cannot be taken is logged and left out."""
+    One that cannot be taken is logged and left out.
+    """
     if item.kind not in _UNDERSTOOD or not _UNDERSTOOD[item.kind](item.row):
         log.warning("row of history not understood", extra={"kind": item.kind, "change": item.change})
         return False
-    limit = limits.syncs if item.kind in ("event", "sync") else limits.transitions
     row = storable_json(item.row)
     try:
         async with connection.transaction():
-            tag = await connection.execute(_QUERIES[f"take_{item.kind}"], row, limit)
+            tag = await connection.execute(_QUERIES[f"take_{item.kind}"], row, limits[item.kind])
             is_new = not tag.endswith(" 0")
             if is_new and item.kind == "sync":
                 await connection.execute(_QUERIES["take_components"], row)
@@ -142,6 +143,10 @@ def _is_sync(row: Mapping[str, Any]) -> bool:
     return has_ended and _is_one_of(row.get("trigger"), Trigger)
 
 
+def _is_entry(row: Mapping[str, Any]) -> bool:
+    return _is_one_of(row.get("action"), Action)
+
+
 def _is_one_of(value: Any, kinds: type[StrEnum]) -> bool:
     return isinstance(value, str) and value in set(kinds)
 
@@ -151,5 +156,11 @@ def _is_of_transition(row: Mapping[str, Any]) -> bool:
 
 
 _UNDERSTOOD: Final[Mapping[str, Callable[[Mapping[str, Any]], bool]]] = MappingProxyType(
-    {"event": _is_event, "sync": _is_sync, "journal": _is_of_transition, "evidence": _is_of_transition}
+    {
+        "event": _is_event,
+        "sync": _is_sync,
+        "journal": _is_of_transition,
+        "evidence": _is_of_transition,
+        "audit": _is_entry,
+    }
 )

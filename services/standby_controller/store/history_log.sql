@@ -20,6 +20,9 @@ SELECT found.change, found.kind, found.body FROM (
     UNION ALL
     (SELECT v.change, 'evidence', to_jsonb(v) FROM control.evidence v
      WHERE v.change > $1 AND v.change <= $2 ORDER BY v.change LIMIT $3)
+    UNION ALL
+    (SELECT a.change, 'audit', to_jsonb(a) FROM control.audit a
+     WHERE a.change > $1 AND a.change <= $2 ORDER BY a.change LIMIT $3)
 ) found
 ORDER BY found.change LIMIT $3
 
@@ -28,10 +31,11 @@ ORDER BY found.change LIMIT $3
 UPDATE control.history_clock SET generation = pg_catalog.gen_random_uuid()::text WHERE generation = $1
 
 -- name: skip_numbers
--- Have events and syncs go on above what the lost rows, $1 at most of which a reader has, can have had.
+-- Have events, syncs and the audit trail go on above what the lost rows, $1 at most of which a reader has, can have had.
 SELECT pg_catalog.setval(seq, greatest(control.first_seq(), pg_catalog.nextval(seq) + $1::bigint)) FROM (VALUES
     (pg_catalog.pg_get_serial_sequence('control.events', 'seq')::regclass),
-    (pg_catalog.pg_get_serial_sequence('control.syncs', 'seq')::regclass)) sequences (seq)
+    (pg_catalog.pg_get_serial_sequence('control.syncs', 'seq')::regclass),
+    (pg_catalog.pg_get_serial_sequence('control.audit', 'seq')::regclass)) sequences (seq)
 
 -- name: take_event
 -- Take an event of the pair unless it is here, or was before the time that history is kept for.
@@ -40,6 +44,15 @@ OVERRIDING SYSTEM VALUE
 SELECT r.node, r.seq, r.at, r.kind, r.severity, r.subject, r.text, coalesce(r.data, '{}')
 FROM jsonb_populate_record(NULL::control.events, $1::jsonb) r
 WHERE r.at >= $2 AND NOT EXISTS (SELECT FROM control.events k WHERE k.node = r.node AND k.seq = r.seq)
+ON CONFLICT DO NOTHING
+
+-- name: take_audit
+-- Take an entry of the audit trail unless it is here, or was before the time that it is kept for.
+INSERT INTO control.audit (node, seq, at, who, action, subject, before, after)
+OVERRIDING SYSTEM VALUE
+SELECT r.node, r.seq, r.at, r.who, r.action, r.subject, r.before, r.after
+FROM jsonb_populate_record(NULL::control.audit, $1::jsonb) r
+WHERE r.at >= $2 AND NOT EXISTS (SELECT FROM control.audit k WHERE k.node = r.node AND k.seq = r.seq)
 ON CONFLICT DO NOTHING
 
 -- name: take_sync

@@ -12,6 +12,7 @@ from services.standby_controller.known_pair import EMPTY, KnownPair
 from services.standby_controller.pair_document import PairDocument, carry_unknown, usable_document
 from services.standby_controller.policy.pair_merge import FIRST, is_overruled, merge_books, succeed
 from services.standby_controller.severity import Severity
+from services.standby_controller.store.audit import Action, Audit, NewEntry
 from services.standby_controller.store.database import Connection, Database, Record
 from services.standby_controller.store.events import EventKind, Events, NewEvent
 from services.standby_controller.store.tokens import pair_token_of
@@ -55,6 +56,7 @@ class PairConfig:
         """Keep the ways; changes are made in the name of this node, `owner` is the node that was promoted last."""
         self._database = database
         self._events = events
+        self._audit = Audit(database, node)
         self._known = known
         self._node = node
         self._owner = owner
@@ -154,6 +156,10 @@ class PairConfig:
     ) -> None:
         data = {"before": before.pop("document"), "after": after.pop("document"), "was": before, "is": after}
         await self._events.add(NewEvent(now, kind, severity, None, text, data), connection)
+        is_lost = kind is EventKind.CONFIG_OVERRULED
+        action, who = Action(kind.value), (before if is_lost else after)["changed_by"]
+        entry = NewEntry(now, who, action, after["version"], data["before"], data["after"])
+        await self._audit.add(entry, connection)
 
 
 def _book(settings: PairSettings, tokens: Sequence[Record]) -> PairBook:

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.store.database import Record, storable
@@ -21,6 +22,25 @@ class SyncResult(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
+    SUPERSEDED = "superseded"
+    SKIPPED_OVERLAP = "skipped_overlap"
+    SKIPPED_MAINTENANCE = "skipped_maintenance"
+    HELD_CLOCK_SKEW = "held_clock_skew"
+
+    @property
+    def was_left_out(self) -> bool:
+        """Say whether the schedule came to this sync and nothing was begun."""
+        return self in _LEFT_OUT
+
+    @property
+    def is_failure(self) -> bool:
+        """Say whether it was begun and did not come to its end by itself."""
+        return self in (SyncResult.FAILED, SyncResult.INTERRUPTED)
+
+
+_LEFT_OUT: Final = frozenset({SyncResult.SKIPPED_OVERLAP, SyncResult.SKIPPED_MAINTENANCE, SyncResult.HELD_CLOCK_SKEW})
+RUNS: Final = tuple(result for result in SyncResult if result not in _LEFT_OUT)
+"""Results of syncs that were begun."""
 
 
 class Trigger(StrEnum):

@@ -34,6 +34,8 @@ ROUTES = [
     ("GET", "/v1/config", Role.VIEWER),
     ("PUT", "/v1/config", Role.ADMIN),
     ("PATCH", "/v1/config", Role.ADMIN),
+    ("POST", "/v1/config/preview", Role.VIEWER),
+    ("GET", "/v1/audit", Role.ADMIN),
     ("POST", "/v1/transitions/plan", Role.VIEWER),
     ("PUT", "/v1/maintenance", Role.OPERATOR),
     ("PUT", "/v1/arming", Role.OPERATOR),
@@ -89,26 +91,31 @@ async def test_the_configuration_names_the_version_it_is_changed_from(newest_dsn
     async with open_stage(newest_dsn, tmp_path) as stage:
         answer = await stage.http.get("/v1/config", headers=stage.auth(Role.VIEWER))
         etag, document = answer.headers["ETag"], answer.json()["document"]
-        assert document["sync"] == {"enabled": True, "interval_seconds": 3600, "accept_short_interval": False}
+        sync = document["sync"]
+        assert (sync["start_time"], sync["time_zone"], sync["run_every"]) == ("00:00", "UTC", "PT1H")
 
         async def change(method: str, body: object, if_match: str | None) -> tuple[int, str | None, str | None]:
             headers = stage.auth() | ({} if if_match is None else {"If-Match": if_match})
             response = await stage.http.request(method, "/v1/config", json=body, headers=headers)
             return response.status_code, response.json().get("code"), response.headers.get("ETag")
 
-        patch = {"sync": {"interval_seconds": 7200}}
+        patch = {"sync": {"run_every": "PT2H", "first_run": "next_on_grid"}}
         assert await change("PATCH", patch, None) == (428, "precondition_required", None)
         assert await change("PATCH", patch, '"9.9"') == (412, "precondition_failed", None)
         assert await change("PATCH", patch, etag) == (200, None, '"1.2.b"')
         assert await change("PATCH", patch, etag) == (412, "precondition_failed", None)
-        assert await change("PATCH", {"sync": {"interval_seconds": 60}}, '"1.2.b"') == (422, "config_refused", None)
+        assert await change("PATCH", {"sync": {"run_every": "PT1M"}}, '"1.2.b"') == (422, "config_refused", None)
         assert await change("PATCH", {"sync": {"intervall": 60}}, '"1.2.b"') == (422, "request_invalid", None)
-        assert await change("PUT", document, '"0.1", "1.2.b"') == (200, None, '"1.3.b"')
-        short = {"sync": {"interval_seconds": 5, "accept_short_interval": True}}
+        on_grid = {**document, "sync": {**sync, "first_run": "next_on_grid"}}
+        assert await change("PUT", on_grid, '"0.1", "1.2.b"') == (200, None, '"1.3.b"')
+        short = {"sync": {"run_every": "PT5S", "first_run": "now", "accept_short_interval": True}}
         assert await change("PATCH", short, '"1.3.b"') == (200, None, '"1.4.b"')
-        assert await change("PATCH", {"sync": None}, '"1.4.b"') == (200, None, '"1.5.b"')
+        back = {"sync": {"run_every": None, "first_run": "now", "accept_short_interval": None}}
+        assert await change("PATCH", back, '"1.4.b"') == (200, None, '"1.5.b"')
         now = await stage.get("/v1/config")
-        assert (now["document"], now["changed_by"], now["epoch"]) == (document, "admin", 1)
+        moved = {key: now["document"]["sync"][key] for key in ("first_run", "anchor_at", "first_at")}
+        assert (now["changed_by"], now["epoch"]) == ("admin", 1)
+        assert now["document"] == {**document, "sync": {**sync, **moved}}
 
 
 async def test_a_token_is_made_used_and_deleted(newest_dsn: str, tmp_path: Path) -> None:

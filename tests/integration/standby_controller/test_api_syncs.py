@@ -219,7 +219,7 @@ async def test_the_schedule_runs_syncs_by_itself(newest_dsn: str, tmp_path: Path
     """The first at once, then on the interval, and none while the node is no standby."""
     async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
         config = await stage.http.get("/v1/config", headers=stage.auth())
-        patch = {"sync": {"interval_seconds": 1, "accept_short_interval": True}}
+        patch = {"sync": {"run_every": "PT1S", "first_run": "now", "accept_short_interval": True}}
         headers = {**stage.auth(), "If-Match": config.headers["ETag"]}
         assert (await stage.http.patch("/v1/config", json=patch, headers=headers)).status_code == 200
         await eventually(lambda: _has_syncs(stage, 3))

@@ -12,6 +12,7 @@ import pytest
 from lab.cluster import Cluster
 from lab.database import Database
 from lab.people import ApiError
+from services.standby_controller.policy.intervals import format_seconds, parse_every
 from tests.integration.standby_controller.controllers import OneController, two_controllers, wait_until
 from tests.tier import MAJORS
 
@@ -29,11 +30,11 @@ def both(
 
 
 def _interval(one: OneController) -> int:
-    return int(one.get("/v1/config")["document"]["sync"]["interval_seconds"])
+    return parse_every(one.get("/v1/config")["document"]["sync"]["run_every"]).nominal_seconds
 
 
 def _patch(seconds: int) -> dict[str, object]:
-    return {"sync": {"interval_seconds": seconds}}
+    return {"sync": {"run_every": format_seconds(seconds), "first_run": "next_on_grid"}}
 
 
 def _ids(one: OneController) -> set[str]:
@@ -90,12 +91,12 @@ def test_of_two_changes_that_did_not_see_each_other_one_wins_on_both(both: Both)
         wait_until(lambda node=node: len(_events(node, "config_overruled")) == 1)  # type: ignore[misc]
         wait_until(lambda node=node: len(_events(node, "config_changed")) == 3)  # type: ignore[misc]
         (lost,) = _events(node, "config_overruled")
-        assert lost["before"]["sync"]["interval_seconds"] == 7200  # type: ignore[index]
-        assert lost["after"]["sync"]["interval_seconds"] == 9000  # type: ignore[index]
+        assert lost["before"]["sync"]["run_every"] == "PT2H"  # type: ignore[index]
+        assert lost["after"]["sync"]["run_every"] == "PT150M"  # type: ignore[index]
         assert (lost["was"]["changed_by"], lost["was"]["changed_on"]) == ("test", "a")  # type: ignore[index]
         assert lost["was"]["changed_at"] < lost["is"]["changed_at"]  # type: ignore[index]
-        changes = {str(change["after"]["sync"]["interval_seconds"]) for change in _events(node, "config_changed")}  # type: ignore[index]
-        assert changes == {"7200", "9000"}
+        changes = {str(change["after"]["sync"]["run_every"]) for change in _events(node, "config_changed")}  # type: ignore[index]
+        assert changes == {"PT2H", "PT150M"}
 
 
 def test_a_token_of_one_node_opens_the_other_until_it_is_deleted(both: Both) -> None:
@@ -133,7 +134,7 @@ def test_the_last_good_copy_serves_while_the_database_is_away(
         for _ in range(2):
             wait_until(lambda: one.status_of(guest) == 200)
             config = one.get("/v1/config")
-            assert (config["document"]["sync"]["interval_seconds"], config["is_last_good"]) == (7200, True)
+            assert (config["document"]["sync"]["run_every"], config["is_last_good"]) == ("PT2H", True)
             assert one.status_of(one.token + "x") == 401
             for ask in (
                 lambda: one.change(_patch(9000)),

@@ -98,7 +98,7 @@ async def test_the_configuration_is_changed_by_compare_and_set(control: Database
     config = PairConfig(control, events, KnownPair("b"), "b")
     base = await config.read(NOON)
     assert (base.version.etag, config.known.sync.interval_seconds) == ('"0.1"', 3600)
-    changes = [parse_document({"sync": {"interval_seconds": value}}) for value in (7200, 9000)]
+    changes = [parse_document({"sync": {"run_every": value}}) for value in ("PT2H", "PT150M")]
     answers = await asyncio.gather(
         *(config.replace(base, change, epoch=17, changed_by="me", now=NOON) for change in changes),
         return_exceptions=True,
@@ -109,7 +109,7 @@ async def test_the_configuration_is_changed_by_compare_and_set(control: Database
     assert config.known == now.document
     (event,) = (await events.list_events(EventFilter(), 10, None)).items
     assert event.event.kind is EventKind.CONFIG_CHANGED
-    assert event.event.data["after"]["sync"]["interval_seconds"] == now.document.sync.interval_seconds
+    assert event.event.data["after"]["sync"]["run_every"] == now.document.sync.run_every
 
 
 async def test_two_first_readers_write_one_document(control: Database) -> None:

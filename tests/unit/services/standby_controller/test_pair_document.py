@@ -61,10 +61,15 @@ def test_a_patch_twice_is_a_patch_once(target: Any, patch: Any) -> None:
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        ({"sync": {"interval_seconds": 60}}, "accept_short_interval"),
-        ({"sync": {"interval_seconds": 0, "accept_short_interval": True}}, "sync.interval_seconds"),
+        ({"sync": {"run_every": "PT1M"}}, "accept_short_interval"),
+        ({"sync": {"run_every": "PT0S", "accept_short_interval": True}}, "sync.run_every"),
+        ({"sync": {"run_every": "P32D"}}, "sync.run_every.*2678400"),
+        ({"sync": {"run_every": 3600}}, "sync.run_every"),
         ({"sync": {"interval_seconds": "3600"}}, "sync.interval_seconds"),
-        ({"sync": {"interval_seconds": True}}, "sync.interval_seconds"),
+        ({"sync": {"start_time": "24:00"}}, "sync.start_time.*13:00"),
+        ({"sync": {"time_zone": "Europe/Atlantis"}}, "sync.time_zone.*Europe/Berlin"),
+        ({"sync": {"first_run": "soon"}}, "sync.first_run.*next_on_grid"),
+        ({"sync": {"run_every": "PT6H"}, "failover": {"data_age_limit_seconds": 7200}}, "data_age_limit_seconds: 7200"),
         ({"sync": {"intervall": 1}}, "sync.intervall"),
         ({"history": {"sync_days": 0}}, "history.sync_days"),
         ({"surprise": 1}, "surprise"),
@@ -81,8 +86,9 @@ def test_a_bad_value_is_refused_by_name(value: Any, named: str) -> None:
     "value",
     [
         {},
-        {"sync": {"interval_seconds": 3600}},
-        {"sync": {"interval_seconds": 2, "accept_short_interval": True}},
+        {"sync": {"run_every": "PT60M", "start_time": "13:00", "time_zone": "Asia/Kathmandu"}},
+        {"sync": {"run_every": "PT2S", "accept_short_interval": True}},
+        {"sync": {"anchor_at": "2026-03-01T13:00:00Z", "first_at": "2026-03-01T13:00:00.25Z"}},
         {"sync": {"enabled": False}},
     ],
 )
@@ -101,8 +107,10 @@ def test_the_default_interval_is_an_hour() -> None:
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        ({"sync": {"interval_seconds": 7200, "novel": 1}, "novel": {}}, {"sync": {"interval_seconds": 7200}}),
-        ({"sync": {"interval_seconds": "soon", "enabled": False}}, {"sync": {"enabled": False}}),
+        ({"sync": {"run_every": "PT2H", "novel": 1}, "novel": {}}, {"sync": {"run_every": "PT2H"}}),
+        ({"sync": {"interval_seconds": 7200}}, {"sync": {"run_every": "PT2H"}}),
+        ({"sync": {"interval_seconds": 5400, "accept_short_interval": 1}}, {"sync": {"run_every": "PT90M"}}),
+        ({"sync": {"run_every": "soon", "enabled": False}}, {"sync": {"enabled": False}}),
         ({"sync": 1}, {}),
         ([], {}),
     ],
@@ -149,7 +157,7 @@ def test_a_bad_failover_setting_is_refused_by_name(value: Any, named: str) -> No
 
 def test_a_change_keeps_what_only_another_release_knows() -> None:
     """A pair whose nodes are updated one after the other loses no setting."""
-    before = {"sync": {"interval_seconds": 7200, "novel": 1}, "newer": {"x": 1}, "history": {"odd": 2}}
+    before = {"sync": {"run_every": "PT2H", "novel": 1}, "newer": {"x": 1}, "history": {"odd": 2}}
     after = parse_document({"sync": {"enabled": False}}).model_dump(mode="json", exclude_defaults=True)
     assert carry_unknown(before, after) == {
         "sync": {"enabled": False, "novel": 1},

@@ -174,7 +174,7 @@ WIDENING = [
     ("agent_down_seconds", 90.0, 10.0),
     ("application_down", "alarm", "takeover"),
     ("cooldown_seconds", 900.0, 0.0),
-    ("data_age_limit_seconds", 600, 9000),
+    ("data_age_limit_seconds", 4000, 9000),
     ("fence_peer_required", True, False),
 ]
 
@@ -199,7 +199,9 @@ def test_every_setting_that_widens_is_in_the_table_above() -> None:
     assert marked == {name for name, _, _ in WIDENING}
 
 
-@pytest.mark.parametrize(("present", "recorded", "counting"), [(None, 600, 600), (9000, None, 7200), (600, None, 600)])
+@pytest.mark.parametrize(
+    ("present", "recorded", "counting"), [(None, 4000, 4000), (9000, None, 7200), (4000, None, 4000)]
+)
 def test_a_limit_that_follows_from_other_settings_is_taken_at_its_least(
     present: int | None, recorded: int | None, counting: int
 ) -> None:
