@@ -9,6 +9,8 @@ from typing import Protocol
 
 from services.standby_controller.api.parts import Parts
 from services.standby_controller.arming import Arming
+from services.standby_controller.data_age import LOOK_SECONDS as AGE_SECONDS
+from services.standby_controller.data_age import DataAge
 from services.standby_controller.doors import ControllerSource, Doors
 from services.standby_controller.eligible import Eligibility, EligibleRecord
 from services.standby_controller.event_feed import EventFeed
@@ -16,6 +18,8 @@ from services.standby_controller.facts import NodeFacts
 from services.standby_controller.gatekeeper import Gatekeeper
 from services.standby_controller.history_exchange import HistoryExchange, HistoryLink, JournalSource
 from services.standby_controller.known_pair import FILE_NAME, KnownPair
+from services.standby_controller.looking_back import LOOK_SECONDS as LOOK_BACK_SECONDS
+from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import HeartbeatSource, Monitor
 from services.standby_controller.pace import fact_limit_seconds, pace_of
 from services.standby_controller.pair_exchange import PairExchange, PairLink
@@ -108,13 +112,19 @@ async def assemble(
             clock=clock,
         )
         monitor.listen_to(runner.heard_from)
-        lookout, arming = Lookout(settings, monitor, runner, config, clock), Arming(config, monitor, recorder, clock)
+        looking_back = LookBack(database, history, transitions, clock)
+        lookout = Lookout(settings, monitor, runner, config, looking_back, clock)
+        arming = Arming(config, monitor, recorder, clock)
         views = PeerViews(
             controllers,
             interval_seconds=settings.controller.heartbeat_seconds,
             limit_seconds=limit_seconds,
             clock=clock,
         )
+        data_age = DataAge(
+            monitor, views, lookout.own_copy_age_seconds, lambda: config.known, recorder=recorder, clock=clock
+        )
+        lookout.learn_copies(data_age.copies)
         gatekeeper = Gatekeeper(
             settings,
             monitor=monitor,
@@ -169,6 +179,15 @@ async def assemble(
         )
         judging = (doors.sibling(), *views.siblings(), gatekeeper.sibling(), eligibility.sibling())
         judging += parts.roles.siblings()
+
+        async def look_at_age() -> None:
+            await data_age.recall(events, database)
+            await data_age.look()
+
+        judging += (
+            Sibling("looking back", lambda: run_every(LOOK_BACK_SECONDS, looking_back.look, name="looking back")),
+            Sibling("data age", lambda: run_every(AGE_SECONDS, look_at_age, name="data age", clock=clock)),
+        )
         yield Controller(parts, (*_loops(parts, recorder), *judging))
 
 

@@ -58,6 +58,10 @@ class PeerViews:
             return None
         return heard.view
 
+    def last(self, node_id: str) -> HeardView | None:
+        """Return what a controller said last, however long ago."""
+        return self._heard.get(node_id)
+
     def automatic_failover_age_seconds(self) -> float | None:
         """Return how long ago a peer took over by itself, as the peers said however long ago; None where none did."""
         now = self._clock.monotonic()

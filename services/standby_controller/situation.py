@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from services.standby_controller.facts import NodeFacts, Reach
+from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pace import pace_of
 from services.standby_controller.pair_document import FailoverPolicy
-from services.standby_controller.policy.advice import ComponentSight, PeerSight, Situation
+from services.standby_controller.policy.advice import ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
 from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
 from services.standby_controller.store.pair_config import PairConfig
@@ -27,13 +29,20 @@ class Lookout:
         monitor: Monitor,
         runner: SyncRunner,
         config: PairConfig,
+        looking_back: LookBack,
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._monitor = monitor
         self._runner = runner
         self._config = config
+        self._looking_back = looking_back
+        self._copies: Callable[[], tuple[CopySight, ...]] = tuple
         self._clock = clock
+
+    def learn_copies(self, copies: Callable[[], tuple[CopySight, ...]]) -> None:
+        """Take what is known of the standbys' copies from there."""
+        self._copies = copies
 
     def look(self) -> Situation:
         """Return the pair as it is known now; asks nobody."""
@@ -56,7 +65,24 @@ class Lookout:
             has_referee=promise.has_referee,
             is_no_referee_acknowledged=failover.no_referee_acknowledged,
             worst_case_detection_seconds=self.worst_case_detection_seconds(),
+            takeover_seconds=self._looking_back.takeover_seconds,
+            copies=self._copies(),
+            pace=self._looking_back.pace,
+            practised_ago_seconds=self._practised_ago_seconds(),
+            is_power_kept=self._runner.is_power_kept,
         )
+
+    def own_copy_age_seconds(self) -> float | None:
+        """Return the age of this node's oldest required copy; None where one is missing."""
+        successes = self._runner.memory.successes
+        required = [component.name for component in self._settings.components if component.required]
+        ages = [self.data_age_seconds(successes.get(name)) for name in required]
+        known = [age for age in ages if age is not None]
+        return max(known, default=0.0) if len(known) == len(ages) else None
+
+    def _practised_ago_seconds(self) -> float | None:
+        at = self._looking_back.practised_at
+        return None if at is None else max(0.0, _seconds(at, self._clock.now()))
 
     def worst_case_detection_seconds(self) -> float:
         """Return how long it takes at most to be certain that a peer is silent, with the present settings."""
@@ -109,6 +135,8 @@ class Lookout:
             database_problem_hint=database_problem.hint if database_problem else None,
             broken_captures=tuple(sorted(facts.broken_captures())),
             offset=facts.offset,
+            disk_free_bytes=None if present is None or present.disk is None else present.disk.free_bytes,
+            disk_floor_bytes=None if present is None or present.disk is None else present.disk.floor_bytes,
             kind=self._kind(facts),
         )
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.power import PowerGuard
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.source import Source, check_standby, find_source
@@ -97,12 +98,18 @@ class SyncRunner:
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
         self._running: RunningSync | None = None
+        self._power = PowerGuard()
         self.memory: Final = SyncMemory(clock)
 
     @property
     def is_ready(self) -> bool:
         """Say whether the history was read, so that syncs can start."""
         return self._ready.is_set()
+
+    @property
+    def is_power_kept(self) -> bool | None:
+        """Say whether this server waited to shut down while the last sync ran; None where it cannot be asked."""
+        return self._power.is_kept
 
     @property
     def running(self) -> RunningSync | None:
@@ -289,15 +296,16 @@ class SyncRunner:
             assert problem is not None
             return _failure(problem)
         first: Failure | None = None
-        try:
-            await self._clear_orphans()
-        except WarmstandbyError as error:
-            return _failure(error)
-        for component in self._components:
-            failure, may_go_on = await self._work_on(running, component, source, envelope)
-            first = first or failure
-            if not may_go_on:
-                break
+        async with self._power.hold(f"sync {running.record.id} runs"):
+            try:
+                await self._clear_orphans()
+            except WarmstandbyError as error:
+                return _failure(error)
+            for component in self._components:
+                failure, may_go_on = await self._work_on(running, component, source, envelope)
+                first = first or failure
+                if not may_go_on:
+                    break
         return first
 
     async def _work_on(

@@ -61,6 +61,8 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
             not_yet_on=parts.known.not_yet_on,
             not_in_effect=parts.known.not_in_effect(parts.monitor.owner),
         ),
+        data_loss_seconds=situation.data_loss_seconds,
+        takeover_seconds=situation.worst_case_detection_seconds + situation.takeover_seconds,
         advisories=tuple(map(AdvisoryAnswer.of, advise(situation))),
         rescue_count=await parts.rescues.count(),
         failover=SwitchesAnswer.of(parts.config.known.failover),
@@ -69,6 +71,19 @@ async def get_status(parts: PartsOf, _: Viewer) -> StatusAnswer:
         worst_case_detection_seconds=parts.lookout.worst_case_detection_seconds(),
         safety=safety_text(parts.lookout.promise()),
     )
+
+
+@router.get(
+    "/advisories",
+    operation_id="listAdvisories",
+    summary="List what should be known or done, the most important first",
+    response_model=ListAnswer[AdvisoryAnswer],
+    responses=problem_responses(*ACCESS_ERRORS),
+)
+async def list_advisories(parts: PartsOf, _: Viewer) -> ListAnswer[AdvisoryAnswer]:
+    """Show each finding with the figures behind it; the list is whole, and empty on a pair that needs nothing."""
+    found = tuple(map(AdvisoryAnswer.of, advise(parts.lookout.look())))
+    return ListAnswer[AdvisoryAnswer](items=found, next_cursor=None)
 
 
 @router.get(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from services.standby_controller.api.gate_models import CheckAnswer, DiagnosisAnswer, SwitchesAnswer
 from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
-from services.standby_controller.policy.advice import Advisory
+from services.standby_controller.policy.advisory import Advisory
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.protection import Reason
 from services.standby_controller.policy.schedule import Why
@@ -51,6 +51,7 @@ class AdvisoryAnswer(Answer):
     subject: str | None = Field(description="The node or component it is about.")
     text: str
     hint: str
+    evidence: dict[str, JsonValue] = Field(description="The figures behind it.")
 
     @classmethod
     def of(cls, advisory: Advisory) -> AdvisoryAnswer:
@@ -61,6 +62,7 @@ class AdvisoryAnswer(Answer):
             subject=advisory.subject,
             text=advisory.text,
             hint=advisory.hint,
+            evidence=dict(advisory.evidence),
         )
 
 
@@ -195,6 +197,12 @@ class StatusAnswer(Answer):
     next_sync_why: Why | None = Field(description="Why it is then.")
     role_change: ChangeAnswer | None = Field(description="The change of roles on its way here, else the last one.")
     configuration: ConfigSight
+    data_loss_seconds: float | None = Field(
+        description="How much would be lost if the active node died now; null where no copy is known."
+    )
+    takeover_seconds: float = Field(
+        description="Until a standby would serve then, at most: the detection, and the takeover as it went last."
+    )
     advisories: tuple[AdvisoryAnswer, ...]
     rescue_count: int = Field(description="Rescues kept on this node, until an administrator discards them.")
     failover: SwitchesAnswer

@@ -7,22 +7,19 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from services.standby_controller.policy.advice_on_habits import (
+    advise_on_disks,
+    advise_on_pace,
+    advise_on_power,
+    advise_on_practice,
+)
+from services.standby_controller.policy.advisory import Advisory
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.detector import FailureKind
 from services.standby_controller.policy.durations import count, duration
+from services.standby_controller.policy.sync_pace import SyncPace
 from services.standby_controller.severity import Severity
 from shared.node.model import State
-
-
-@dataclass(frozen=True, slots=True)
-class Advisory:
-    """One thing to know, with what to do about it; `code` is stable."""
-
-    code: str
-    severity: Severity
-    subject: str | None
-    text: str
-    hint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +41,8 @@ class PeerSight:
     offset: ClockOffset | None = None
     kind: FailureKind = FailureKind.WELL
     """What is certain to be wrong with a peer."""
+    disk_free_bytes: int | None = None
+    disk_floor_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +53,14 @@ class ComponentSight:
     data_age_seconds: float | None
     unkept_count: int = 0
     drift_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CopySight:
+    """The copy on a standby as a whole; None where nothing was copied, or nothing is known."""
+
+    node_id: str
+    age_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,29 @@ class Situation:
     has_referee: bool = True
     is_no_referee_acknowledged: bool = False
     worst_case_detection_seconds: float = 0.0
+    takeover_seconds: float = 0.0
+    """From the certainty that the active node is gone to serving, as far as that is known."""
+    copies: tuple[CopySight, ...] = ()
+    pace: SyncPace | None = None
+    practised_ago_seconds: float | None = None
+    is_power_kept: bool | None = None
+    """Whether this server waits for a running sync before it shuts down; None where no sync has tried."""
 
     @property
     def is_standby(self) -> bool:
         """Say whether this node follows another."""
         return self.own.state is State.STANDBY
+
+    @property
+    def takes_over_by_itself(self) -> bool:
+        """Say whether a standby is meant to take over without being told."""
+        return self.is_policy_promote and self.is_armed and not self.is_in_maintenance
+
+    @property
+    def data_loss_seconds(self) -> float | None:
+        """Return how much would be lost if the active node died now: the youngest copy counts; None where none is."""
+        ages = [copy.age_seconds for copy in self.copies if copy.age_seconds is not None]
+        return min(ages, default=None)
 
 
 def data_age_limit_seconds(interval_seconds: float) -> float:
@@ -94,6 +119,10 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
         *_about_failover(situation),
         *_about_components(situation),
         *_about_schedule(situation),
+        *advise_on_pace(situation),
+        *advise_on_practice(situation),
+        *advise_on_disks(situation),
+        *advise_on_power(situation),
     ]
     order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
     return tuple(sorted(found, key=lambda advisory: order[advisory.severity]))
@@ -107,18 +136,27 @@ def summarise(situation: Situation) -> str:
         standbys = [peer.node_id for peer in situation.peers if peer.state is State.STANDBY]
         if not standbys:
             return "This node is active and no standby answers: if it died now, the application would be down."
-        return f"This node is active; {' and '.join(standbys)} follows. Ask its controller how old its copy is."
+        known = situation.data_loss_seconds
+        who = " and ".join(standbys)
+        if known is None:
+            return f"This node is active and {who} follows, but nothing is known of a copy there."
+        return f"This node is active. {_cost(situation, known, who)}"
     if not situation.is_standby:
         return f"This node is {situation.own.state}; it holds no copy that could be used now."
     missing = [component.name for component in situation.components if component.data_age_seconds is None]
     if missing:
         return f"Nothing was copied yet of {' and '.join(missing)}: if the active node died now, that would be lost."
     oldest = max((component.data_age_seconds or 0.0 for component in situation.components), default=0.0)
-    seconds = situation.worst_case_detection_seconds
-    return (
-        f"If the active node died now, the last {duration(oldest)} of changes would be lost; "
-        f"that would be certain after {duration(seconds)} at most."
-    )
+    return _cost(situation, oldest, situation.own.node_id)
+
+
+def _cost(situation: Situation, lost_seconds: float, standby: str) -> str:
+    """Return what a loss of the active node would cost, in a sentence."""
+    lost = f"If the active node died now, the last {duration(lost_seconds)} of changes would be lost"
+    if not situation.takes_over_by_itself:
+        return f"{lost}, and nobody would take over by itself."
+    seconds = situation.worst_case_detection_seconds + situation.takeover_seconds
+    return f"{lost}; {standby} would serve after {duration(seconds)} at most."
 
 
 def _about_nodes(situation: Situation) -> Iterator[Advisory]:

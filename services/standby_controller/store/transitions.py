@@ -101,6 +101,13 @@ class Transitions:
             await self.retell(connection, touched)
         return added
 
+    async def begun_at(self) -> datetime:
+        """Return since when this database keeps history."""
+        row = await self._database.fetch_row(_QUERIES["read_begin"])
+        assert row is not None, "the migration writes it and nothing deletes it"
+        begun: datetime = row["begun_at"]
+        return begun
+
     async def add_evidence(self, transition_id: str, topic: Topic, at: datetime, data: dict[str, Any]) -> None:
         """Note what this controller knows of a transition; of two notes on one topic the later counts."""
         await self._database.execute(

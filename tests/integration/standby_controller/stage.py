@@ -47,6 +47,7 @@ from shared.node.pair import HistoryPage, PairBook
 from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
 from shared.settings import (
+    AgentSettings,
     ComponentSettings,
     ControllerSettings,
     Mode,
@@ -280,6 +281,7 @@ def settings_of(dsn: str, folder: Path) -> Settings:
                 key=SecretStr("a" * 24),
             ),
         ),
+        agent=AgentSettings(heartbeat_seconds=1.0),
         controller=ControllerSettings(heartbeat_seconds=0.1),
     )
 

@@ -8,6 +8,7 @@ import pytest
 
 from services.standby_controller.policy.advice import (
     ComponentSight,
+    CopySight,
     PeerSight,
     Situation,
     advise,
@@ -16,6 +17,7 @@ from services.standby_controller.policy.advice import (
 )
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.detector import FailureKind
+from services.standby_controller.policy.sync_pace import SyncPace
 from shared.node.model import State
 
 OWN = PeerSight("b", is_own=True, is_lost=False, state=State.STANDBY, silent_seconds=0.1, is_database_healthy=True)
@@ -29,6 +31,15 @@ HEALTHY = Situation(
     is_schedule_enabled=True,
     offset_warning_seconds=1.0,
 )
+ACTIVE = replace(
+    HEALTHY, own=replace(OWN, state=State.ACTIVE), peers=(replace(PEER, state=State.STANDBY),), takeover_seconds=1.0
+)
+
+
+def pace_of(p95: float, longest: float = 0.0, growth: float | None = None) -> SyncPace:
+    return SyncPace(30, median_seconds=p95, p95_seconds=p95, longest_seconds=max(p95, longest), growth_per_week=growth)
+
+
 SILENT = replace(PEER, state=None, is_lost=True, silent_seconds=200.0)
 
 
@@ -70,6 +81,13 @@ def test_a_healthy_pair_needs_no_advice() -> None:
         (replace(HEALTHY, is_armed=False), "disarmed"),
         (replace(HEALTHY, is_in_maintenance=True), "maintenance"),
         (replace(HEALTHY, has_referee=False), "no_referee"),
+        (replace(HEALTHY, pace=pace_of(p95=1801.0)), "syncs_fill_interval"),
+        (replace(HEALTHY, pace=pace_of(p95=1700.0, longest=3300.0)), "little_idle_time"),
+        (replace(HEALTHY, pace=pace_of(p95=1000.0, growth=0.25)), "syncs_grow"),
+        (replace(HEALTHY, practised_ago_seconds=181 * 86400.0), "failover_untested"),
+        (replace(HEALTHY, is_power_kept=False), "no_power_protection"),
+        (_with_peer(disk_free_bytes=10**9, disk_floor_bytes=2**28), "disk_low"),
+        (replace(HEALTHY, own=replace(OWN, disk_free_bytes=10**8, disk_floor_bytes=2**28)), "disk_low"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -88,6 +106,10 @@ def test_each_fact_raises_its_advisory(situation: Situation, code: str) -> None:
         _with_component(data_age_seconds=7200.0),
         replace(HEALTHY, peers=(replace(PEER, state=None, silent_seconds=4.0),)),  # not lost yet
         replace(HEALTHY, has_referee=False, is_no_referee_acknowledged=True),
+        replace(HEALTHY, pace=pace_of(p95=1800.0, longest=3240.0, growth=0.09)),
+        replace(HEALTHY, pace=pace_of(p95=10.0, growth=0.2)),  # in years
+        replace(HEALTHY, practised_ago_seconds=180 * 86400.0, is_power_kept=True),
+        _with_peer(disk_free_bytes=2**30, disk_floor_bytes=2**28),
         replace(HEALTHY, has_referee=False, is_armed=False, is_policy_promote=False),  # nothing happens by itself
     ],
 )
@@ -111,7 +133,13 @@ def test_data_is_old_after_two_intervals(interval: float, limit: float) -> None:
 @pytest.mark.parametrize(
     ("situation", "words"),
     [
-        (replace(HEALTHY, worst_case_detection_seconds=18.0), "last 60 s of changes would be lost; that would be "),
+        (
+            replace(HEALTHY, worst_case_detection_seconds=18.0, takeover_seconds=1.0),
+            "lost; b would serve after 19 s at",
+        ),
+        (replace(HEALTHY, is_armed=False), "last 60 s of changes would be lost, and nobody would take over by itself"),
+        (replace(ACTIVE, copies=(CopySight("a", 300.0), CopySight("c", 90.0))), "the last 90 s"),
+        (replace(ACTIVE, copies=(CopySight("a", None),)), "nothing is known of a copy"),
         (_with_component(data_age_seconds=37 * 60.0), "last 37 min of changes"),
         (_with_component(data_age_seconds=None), "Nothing was copied yet of shop"),
         (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE), peers=(SILENT,)), "no standby answers"),
