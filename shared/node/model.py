@@ -116,6 +116,12 @@ class ClockExchange(Wire):
     sent_at: datetime | None = Field(None, description="The caller's wall clock when it sent the request, given back.")
     received_at: datetime = Field(description="The agent's wall clock when the request arrived.")
     answered_at: datetime = Field(description="The agent's wall clock when the answer left.")
+    is_synchronised: bool | None = Field(
+        None, description="Whether something keeps the node's clock right, as its kernel says; null where it does not."
+    )
+    error_seconds: float | None = Field(
+        None, description="How far that clock is from the true time at most, as the kernel believes; 16 where unknown."
+    )
 
 
 class Problem(Wire):

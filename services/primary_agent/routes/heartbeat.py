@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator
 
 from services.primary_agent.node.disk import DiskWatch
 from services.primary_agent.node.health import DatabaseWatch
+from services.primary_agent.node.kernel_clock import read_kernel_clock
 from services.primary_agent.node.node import Node
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
 from shared.clock import Clock
@@ -88,4 +89,11 @@ def heartbeat_router(
 
 
 def _exchange(sent_at: datetime | None, received_at: datetime, clock: Clock) -> ClockExchange:
-    return ClockExchange(sent_at=sent_at, received_at=received_at, answered_at=clock.now())
+    kernel = read_kernel_clock()
+    return ClockExchange(
+        sent_at=sent_at,
+        received_at=received_at,
+        answered_at=clock.now(),
+        is_synchronised=kernel.is_synchronised,
+        error_seconds=kernel.error_seconds,
+    )
