@@ -47,7 +47,8 @@ def describe_status(status: Json) -> Iterator[str]:
         yield f"{node['mode']:<10}{node['node_id']}{own}  {node['state']}{reason}"
         offset = node["clock_offset"]
         if offset is not None:
-            yield f"{'':<10}clock {offset['middle_seconds']:+.3f} s, heard {node['silent_seconds']:.1f} s ago"
+            bound, heard = offset.get("error_seconds", 0.0), node["silent_seconds"]
+            yield f"{'':<10}clock {offset['middle_seconds']:+.3f} s ± {bound:.3f} s, heard {heard:.1f} s ago"
     for component in status["components"]:
         yield f"component {component['name']}  {_describe_copy(component, status['node'])}"
         for table in component["unkept"]:

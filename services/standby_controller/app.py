@@ -13,8 +13,8 @@ from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
+from services.standby_controller.running_sync import CopyComponent
 from services.standby_controller.source import Source
-from services.standby_controller.sync import CopyComponent
 from shared.clock import SystemClock
 from shared.http.server import tcp_server
 from shared.lifecycle import Sibling, run_siblings

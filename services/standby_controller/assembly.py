@@ -21,7 +21,7 @@ from services.standby_controller.known_pair import FILE_NAME, KnownPair
 from services.standby_controller.looking_back import LOOK_SECONDS as LOOK_BACK_SECONDS
 from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import HeartbeatSource, Monitor
-from services.standby_controller.pace import fact_limit_seconds, pace_of
+from services.standby_controller.pace import clock_limits_of, fact_limit_seconds, pace_of
 from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
@@ -30,6 +30,7 @@ from services.standby_controller.rescue.events import tell_rescues
 from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.closing import Closing
 from services.standby_controller.roles.desk import Agents, RoleDesk
+from services.standby_controller.running_sync import CopyComponent
 from services.standby_controller.situation import Lookout
 from services.standby_controller.store.audit import Audit
 from services.standby_controller.store.database import open_database
@@ -40,7 +41,7 @@ from services.standby_controller.store.history_log import HistoryLog
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
-from services.standby_controller.sync import CopyComponent, SyncRunner
+from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
 from shared.clock import Clock
 from shared.fencing.fence import Fence
@@ -97,6 +98,7 @@ async def assemble(
         monitor = Monitor(
             _nodes(settings, sources),
             pace=lambda: pace_of(settings, config.known),
+            clock_limits=lambda: clock_limits_of(config.known),
             fact_limit_seconds=limit_seconds,
             second_opinion=doors.ask,
             recorder=recorder,
@@ -109,6 +111,7 @@ async def assemble(
             history=history,
             recorder=recorder,
             monitor=monitor,
+            clock_limits=lambda: clock_limits_of(config.known),
             clock=clock,
         )
         monitor.listen_to(runner.heard_from)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from services.standby_controller.policy.clock_drift import ClockDrift
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.detector import Series
 from services.standby_controller.store.records import Failure
@@ -40,6 +41,7 @@ class NodeFacts:
     series: Series = field(default_factory=Series)
     problem: Failure | None = None
     offset: ClockOffset | None = None
+    drift: ClockDrift | None = None
     round_trip_seconds: float | None = None
 
     @property
@@ -57,9 +59,23 @@ class NodeFacts:
         """Return the last term heard from the node, also when it is silent now."""
         return None if self.heartbeat is None else self.heartbeat.term
 
+    @property
+    def is_clock_synchronised(self) -> bool | None:
+        """Return what the node's kernel says of its clock; None where it said nothing, or is not available."""
+        return None if self.present is None else self.present.clock.is_synchronised
+
     def silent_seconds(self, now_monotonic: float) -> float | None:
         """Return how long the node has been silent; None when it never answered."""
         return None if self.answered_at_monotonic is None else max(0.0, now_monotonic - self.answered_at_monotonic)
+
+    def clock_at(self, now_monotonic: float) -> datetime | None:
+        """Return the node's own wall clock as it goes on since its last answer; this node's plays no part in it."""
+        if self.heartbeat is None or self.answered_at_monotonic is None:
+            return None
+        on_the_way = (self.round_trip_seconds or 0.0) / 2
+        return self.heartbeat.clock.answered_at + timedelta(
+            seconds=now_monotonic - self.answered_at_monotonic + on_the_way
+        )
 
     def broken_captures(self) -> dict[str, str]:
         """Return the components whose changes the node fails to capture, with what is wrong."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,9 +14,10 @@ from typing import Any, Final, Protocol
 
 from services.standby_controller.doors import Opinion, door_of_error, fault_of_error
 from services.standby_controller.facts import NodeFacts, Reach, highest_term
-from services.standby_controller.monitor_events import capture_events, is_news, kind_to_tell, trouble_event
+from services.standby_controller.monitor_events import capture_events, clock_event, is_news, kind_to_tell, trouble_event
 from services.standby_controller.pause_watch import PauseWatch
-from services.standby_controller.policy.clock_offset import ClockOffset, best_offset, offset_of_exchange
+from services.standby_controller.peer_clock import PeerClock
+from services.standby_controller.policy.clock_offset import ClockLimits, Skew, skew_to_tell
 from services.standby_controller.policy.detector import (
     Diagnosis,
     Door,
@@ -48,7 +48,6 @@ from shared.lifecycle import Sibling, run_every
 from shared.node.client import Heard
 from shared.node.model import Heartbeat
 
-OFFSET_SAMPLES: Final = 8
 OWN_LOOK_SECONDS: Final = 1.0
 SPACING: Final = 0.5
 """Of the re-check pause: a look on demand that follows another sooner is no evidence of its own."""
@@ -77,6 +76,7 @@ class Monitor:
         nodes: Sequence[tuple[NodeFacts, HeartbeatSource]],
         *,
         pace: Callable[[], Pace],
+        clock_limits: Callable[[], ClockLimits],
         fact_limit_seconds: float,
         second_opinion: SecondOpinion,
         recorder: Recorder,
@@ -84,10 +84,12 @@ class Monitor:
     ) -> None:
         self._facts = {facts.node_id: facts for facts, _ in nodes}
         self._sources: Mapping[str, HeartbeatSource] = {facts.node_id: source for facts, source in nodes}
-        self._offsets: dict[str, deque[ClockOffset]] = {name: deque(maxlen=OFFSET_SAMPLES) for name in self._facts}
+        self._clocks = {name: PeerClock() for name in self._facts}
+        self._skews = dict.fromkeys(self._facts, Skew.NONE)
         self._told = dict.fromkeys(self._facts, FailureKind.WELL)
         self._took_seconds = dict.fromkeys(self._facts, 0.0)
         self._pace = pace
+        self._clock_limits = clock_limits
         self._fact_limit_seconds = fact_limit_seconds
         self._second_opinion = second_opinion
         self._recorder = recorder
@@ -174,10 +176,8 @@ class Monitor:
     def _note_answer(self, node_id: str, began: float, heard: Heard) -> None:
         before, heartbeat = self._facts[node_id], heard.heartbeat
         round_trip = heard.received_monotonic - heard.sent_monotonic
-        sample = offset_of_exchange(heard.sent_at, heartbeat.clock.received_at, heartbeat.clock.answered_at, round_trip)
-        offsets = self._offsets[node_id]
-        if sample is not None:
-            offsets.appendleft(sample)
+        peer_clock = self._clocks[node_id]
+        sample = peer_clock.add(heard)
         look = self._look_of(heartbeat, began)
         after = replace(
             before,
@@ -191,7 +191,8 @@ class Monitor:
             series=add_look(self._fresh(node_id), look),
             misses=0,
             problem=None,
-            offset=None if before.is_own else best_offset(offsets),
+            offset=None if before.is_own else peer_clock.offset,
+            drift=None if before.is_own else peer_clock.drift,
             round_trip_seconds=round_trip,
         )
         self._facts[node_id] = after
@@ -289,6 +290,14 @@ class Monitor:
             self._told[after.node_id] = kind
         for event in capture_events(before, after, self._clock.now()):
             self._recorder.add_event(event)
+        self._tell_skew(after)
+
+    def _tell_skew(self, after: NodeFacts) -> None:
+        told, limits = self._skews[after.node_id], self._clock_limits()
+        skew = skew_to_tell(told, after.offset, limits)
+        if skew is not told and after.offset is not None:
+            self._recorder.add_event(clock_event(self.own, after, after.offset, skew, limits, self._clock.now()))
+            self._skews[after.node_id] = skew
 
 
 async def _ask(source: HeartbeatSource) -> Heard | WarmstandbyError:

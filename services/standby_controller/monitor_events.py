@@ -8,6 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from services.standby_controller.facts import NodeFacts, Reach
+from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, Skew
+from services.standby_controller.policy.clock_words import describe_offset, name_wrong_clock
 from services.standby_controller.policy.detector import Diagnosis, FailureKind
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.events import EventKind, NewEvent
@@ -80,3 +82,19 @@ def capture_events(before: NodeFacts, after: NodeFacts, now: datetime) -> Iterat
     for component in sorted(broken_before.keys() - broken_after.keys()):
         text = f"{who} captures the changes of {component} again"
         yield NewEvent(now, EventKind.CAPTURE_MENDED, Severity.INFO, component, text)
+
+
+def clock_event(
+    own: NodeFacts, peer: NodeFacts, offset: ClockOffset, skew: Skew, limits: ClockLimits, now: datetime
+) -> NewEvent:
+    """Return the event that tells how far a peer's clock is from ours, or that it is no longer worth a word."""
+    data = {"low_seconds": round(offset.low_seconds, 6), "high_seconds": round(offset.high_seconds, 6)}
+    what = describe_offset(peer.node_id, offset)
+    if skew is Skew.NONE:
+        text = f"{what}, and that is not over monitor.offset_warning_seconds ({limits.warning_seconds:g})"
+        return NewEvent(now, EventKind.CLOCK_WELL, Severity.INFO, peer.node_id, text, data)
+    is_critical = skew is Skew.EXCESSIVE
+    wrong = name_wrong_clock(peer.node_id, own.is_clock_synchronised, peer.is_clock_synchronised)
+    held = " Syncs are held (monitor.clock_skew_policy)." if is_critical and limits.is_holding else ""
+    severity = Severity.CRITICAL if is_critical else Severity.WARNING
+    return NewEvent(now, EventKind.CLOCK_SKEW, severity, peer.node_id, f"{what}. {wrong.text}{held}", data)

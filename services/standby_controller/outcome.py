@@ -32,5 +32,7 @@ class ComponentOutcome:
     seconds_per_phase: dict[str, float] = field(default_factory=dict)
     unkept: tuple[UnkeptTable, ...] = ()
     drift: tuple[str, ...] = ()
+    snapshot_monotonic: float | None = None
+    """When the export was asked for, by this process: its snapshot is no older."""
     rescue: RescueManifest | None = None
     """What only this node had, and where it was saved."""

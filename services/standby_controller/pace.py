@@ -1,8 +1,9 @@
-"""How often nodes are looked at: from node.toml and the pair's configuration together."""
+"""How often nodes are looked at, and by which limits clocks are judged: from node.toml and the pair's configuration."""
 
 from __future__ import annotations
 
-from services.standby_controller.pair_document import PairDocument
+from services.standby_controller.pair_document import ClockSkewPolicy, PairDocument
+from services.standby_controller.policy.clock_offset import ClockLimits
 from services.standby_controller.policy.detector import Pace
 from shared.errors import ConfigRefused
 from shared.settings import Settings
@@ -16,6 +17,16 @@ def pace_of(settings: Settings, document: PairDocument) -> Pace:
         timeout_seconds=settings.controller.heartbeat_timeout_seconds,
         recheck_seconds=min(failover.recheck_seconds, interval),
         failures=failover.failures,
+    )
+
+
+def clock_limits_of(document: PairDocument) -> ClockLimits:
+    """Return what the pair's configuration says of skew."""
+    monitor = document.monitor
+    return ClockLimits(
+        warning_seconds=monitor.offset_warning_seconds,
+        limit_seconds=monitor.offset_limit_seconds,
+        is_holding=monitor.clock_skew_policy is ClockSkewPolicy.HOLD_SYNCS,
     )
 
 

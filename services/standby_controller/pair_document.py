@@ -82,6 +82,13 @@ class ApplicationPolicy(StrEnum):
     TAKEOVER = "takeover"
 
 
+class ClockSkewPolicy(StrEnum):
+    """What follows when the clocks differ by more than the limit; a takeover is never kept from happening by it."""
+
+    WARN = "warn"
+    HOLD_SYNCS = "hold_syncs"
+
+
 class ReturnPolicy(StrEnum):
     """What becomes of a node that comes back."""
 
@@ -251,6 +258,12 @@ class MonitorGroup(Group):
     offset_warning_seconds: float = Field(
         1.0, gt=0, le=3600, description="Clock offset above which a warning is shown."
     )
+    offset_limit_seconds: float = Field(
+        10.0, gt=0, le=86400, description="Clock offset above which it is critical; not under offset_warning_seconds."
+    )
+    clock_skew_policy: Annotated[ClockSkewPolicy, Field(strict=False)] = Field(
+        ClockSkewPolicy.WARN, description="Whether syncs are held while the offset is over offset_limit_seconds."
+    )
 
 
 class PairDocument(Group):
@@ -289,6 +302,12 @@ def parse_document(value: Any) -> PairDocument:
             f"failover.data_age_limit_seconds: {limit} is under the interval sync.run_every = {sync.run_every}, so "
             f"that no copy would be young enough most of the time; allowed is {sync.interval_seconds} or more"
         )
+    monitor = document.monitor
+    if monitor.offset_limit_seconds < monitor.offset_warning_seconds:
+        raise ConfigRefused(
+            f"monitor.offset_limit_seconds ({monitor.offset_limit_seconds:g}) is under "
+            f"monitor.offset_warning_seconds ({monitor.offset_warning_seconds:g}): the limit must not come first"
+        )
     return document
 
 
@@ -313,6 +332,7 @@ def usable_document(value: Any) -> PairDocument:
 
     What is stored was allowed by the node that stored it, which may run another release.
     """
+    value = _with_offset_limit(value)
     try:
         return parse_document(value)
     except ConfigRefused:
@@ -340,6 +360,17 @@ def carry_unknown(before: Any, after: dict[str, Any]) -> dict[str, Any]:
             if unknown:
                 carried[name] = {**carried.get(name, {}), **unknown}
     return carried
+
+
+def _with_offset_limit(value: Any) -> Any:
+    """Earlier releases knew no limit of the offset: it is never under the warning."""
+    monitor = value.get("monitor") if isinstance(value, dict) else None
+    if not isinstance(monitor, dict) or "offset_limit_seconds" in monitor:
+        return value
+    warning, limit = monitor.get("offset_warning_seconds"), MonitorGroup().offset_limit_seconds
+    if not isinstance(warning, int | float) or warning <= limit:
+        return value
+    return {**value, "monitor": {**monitor, "offset_limit_seconds": float(warning)}}
 
 
 def _is_allowed(value: Any) -> bool:

@@ -46,7 +46,7 @@ class Planner:
         judgement, hooks = self._sight.judge(), self._settings.hooks
         limits = [(name, hooks.limit_seconds(name)) for name in HookName if hooks.command(name) is not None]
         last = self._sight.syncs.last
-        took = None if last is None or last.ended_at is None else (last.ended_at - last.started_at).total_seconds()
+        took = None if last is None else last.took_seconds
         facts = PlanFacts(
             own_id=self._settings.node.id,
             active_id=judgement.peer_id,

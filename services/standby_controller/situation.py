@@ -9,7 +9,7 @@ from services.standby_controller.facts import NodeFacts, Reach
 from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pace import pace_of
-from services.standby_controller.pair_document import FailoverPolicy
+from services.standby_controller.pair_document import ClockSkewPolicy, FailoverPolicy
 from services.standby_controller.policy.advice import ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
 from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
@@ -56,6 +56,8 @@ class Lookout:
             interval_seconds=config.sync.interval_seconds,
             is_schedule_enabled=config.sync.enabled,
             offset_warning_seconds=config.monitor.offset_warning_seconds,
+            offset_limit_seconds=config.monitor.offset_limit_seconds,
+            is_holding_for_skew=config.monitor.clock_skew_policy is ClockSkewPolicy.HOLD_SYNCS,
             sync_failures_in_a_row=0 if last_run is None else last_run.failures_in_a_row,
             last_sync_problem=last.failure.detail if failed and last and last.failure else None,
             last_sync_hint=last.failure.hint if failed and last and last.failure else None,
@@ -102,12 +104,20 @@ class Lookout:
         )
 
     def data_age_seconds(self, success: ComponentRecord | None) -> float | None:
-        """Return how old a copy is by this node's clock; the snapshot's time is by the source's."""
+        """Return how old a copy is.
+
+        By the monotonic clock where this process copied it. Else by the source's clock, which gave the snapshot its
+        time, as it goes on since its last answer; and by this node's wall clock only where the source never answered.
+        """
         if success is None or success.snapshot_at is None:
             return None
-        offsets = [peer.offset for peer in self._monitor.peers if peer.offset is not None]
-        correction = offsets[0].middle_seconds if offsets else 0.0
-        return max(0.0, _seconds(success.snapshot_at, self._clock.now()) + correction)
+        now = self._clock.monotonic()
+        if success.snapshot_monotonic is not None:
+            return max(0.0, now - success.snapshot_monotonic)
+        peers = sorted(self._monitor.peers, key=lambda peer: peer.node_id != success.source)
+        clocks = (peer.clock_at(now) for peer in peers)
+        by_source = next((clock for clock in clocks if clock is not None), self._clock.now())
+        return max(0.0, _seconds(success.snapshot_at, by_source))
 
     def _component(self, name: str) -> ComponentSight:
         success = self._runner.memory.successes.get(name)
@@ -137,6 +147,7 @@ class Lookout:
             offset=facts.offset,
             disk_free_bytes=None if present is None or present.disk is None else present.disk.free_bytes,
             disk_floor_bytes=None if present is None or present.disk is None else present.disk.floor_bytes,
+            is_clock_synchronised=facts.is_clock_synchronised,
             kind=self._kind(facts),
         )
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import Monitor
-from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, holds_syncs
+from services.standby_controller.policy.clock_words import describe_offset
 from services.standby_controller.power import PowerGuard
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
+from services.standby_controller.running_sync import CopyComponent, RunningSync
 from services.standby_controller.source import Source, check_standby, find_source
 from services.standby_controller.store.history import History
 from services.standby_controller.store.records import (
@@ -30,6 +32,7 @@ from services.standby_controller.sync_events import event_of_sync
 from services.standby_controller.sync_memory import SyncMemory
 from shared.clock import Clock
 from shared.errors import (
+    ClockSkew,
     PeerError,
     PeerUnreachable,
     PostgresError,
@@ -48,29 +51,8 @@ RECORD_AGAIN_SECONDS: Final = 1.0
 STOPPING_SECONDS: Final = 3.0
 READY_SECONDS: Final = 5.0
 _STOPPED: Final = Failure("controller_stopped", "the controller was stopped", "The next sync goes on by itself.")
+_CANCELLED: Final = "cancelled"
 _CANCELLED_HINT: Final = "Nothing is half done on the standby. Start it again with POST /v1/syncs."
-
-
-class CopyComponent(Protocol):
-    """Brings one component to the state of the source; cancelling it leaves the old state or the new one."""
-
-    async def __call__(
-        self, component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
-    ) -> ComponentOutcome:
-        """Copy; raises WarmstandbyError."""
-
-
-@dataclass(slots=True)
-class RunningSync:
-    """A sync at work."""
-
-    record: SyncRecord
-    progress: Progress
-    started_monotonic: float
-    done: list[ComponentRecord] = field(default_factory=list)
-    work: asyncio.Task[Failure | None] | None = None
-    cancelled_by: str | None = None
-    ended: asyncio.Future[SyncRecord] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class SyncRunner:
@@ -85,6 +67,7 @@ class SyncRunner:
         history: History,
         recorder: Recorder,
         monitor: Monitor,
+        clock_limits: Callable[[], ClockLimits],
         clock: Clock,
     ) -> None:
         self._components = tuple(components)
@@ -93,6 +76,7 @@ class SyncRunner:
         self._history = history
         self._recorder = recorder
         self._monitor = monitor
+        self._clock_limits = clock_limits
         self._clock = clock
         self._starting = asyncio.Lock()
         self._group: asyncio.TaskGroup | None = None
@@ -139,7 +123,8 @@ class SyncRunner:
             await self._monitor.look(self._monitor.own.node_id)
             if self._monitor.own.present is None:
                 raise PeerUnreachable("this node's own agent does not answer")
-            request = SyncRequest(Trigger.REQUEST, requested_by, None, source.node_id, source.term.epoch)
+            offset = self._offset_of(source)
+            request = SyncRequest(Trigger.REQUEST, requested_by, None, source.node_id, source.term.epoch, offset)
             record, _ = await self._begin(request)
             running = self._set_off(record, _envelope(self._monitor.own), source, None)
         return await asyncio.shield(running.ended)
@@ -150,7 +135,7 @@ class SyncRunner:
         """Start a sync and say whether it is new; the same idempotency key gives the same sync again.
 
         Raises SyncRunning, NotStandby, PostgresError; and, on request, NotActive or PeerError where there is nobody to
-        copy from. On schedule that is recorded as a failed sync.
+        copy from. On schedule that is recorded as a failed sync. ClockSkew: syncs are held, whatever starts them.
         """
         async with self._starting:
             if idempotency_key is not None:
@@ -164,12 +149,14 @@ class SyncRunner:
             source, problem = await self._find_source()
             if problem is not None and trigger is Trigger.REQUEST:
                 raise problem
+            self._require_clocks(source)
             request = SyncRequest(
                 trigger,
                 requested_by,
                 idempotency_key,
                 None if source is None else source.node_id,
                 None if source is None else source.term.epoch,
+                self._offset_of(source),
             )
             record, is_new = await self._begin(request)
             if is_new:
@@ -208,6 +195,14 @@ class SyncRunner:
         if self._running is not None:
             raise SyncRunning(f"sync {self._running.record.id} is running")
         await self.wait_ready()
+
+    def _require_clocks(self, source: Source | None) -> None:
+        offset, limits = self._offset_of(source), self._clock_limits()
+        if source is not None and offset is not None and holds_syncs(offset, limits):
+            raise ClockSkew(f"{describe_offset(source.node_id, offset)}; allowed are {limits.limit_seconds:g} s")
+
+    def _offset_of(self, source: Source | None) -> ClockOffset | None:
+        return next((peer.offset for peer in self._monitor.peers if source and peer.node_id == source.node_id), None)
 
     def _set_off(
         self, record: SyncRecord, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
@@ -274,7 +269,7 @@ class SyncRunner:
             raise
         if work.cancelled():
             detail = f"{running.cancelled_by or 'the controller'} cancelled the sync"
-            await self._end(running, SyncResult.CANCELLED, Failure("cancelled", detail, _CANCELLED_HINT))
+            await self._end(running, SyncResult.CANCELLED, Failure(_CANCELLED, detail, _CANCELLED_HINT))
         else:
             failure = work.result()
             result = SyncResult.SUCCEEDED if failure is None else await self._result_of_failure(running)
@@ -312,13 +307,13 @@ class SyncRunner:
         self, running: RunningSync, component: ComponentSettings, source: Source, envelope: Envelope
     ) -> tuple[Failure | None, bool]:
         """Copy one component; return its failure and whether the next one is worth trying."""
-        started_at = self._clock.now()
+        started_at, began = self._clock.now(), self._clock.monotonic()
         running.progress.start_component(component.name)
         try:
             outcome = await self._copy_component(component, source, envelope, running.progress)
         except asyncio.CancelledError:
-            cancelled = Failure("cancelled", "the sync was cancelled", _CANCELLED_HINT)
-            running.done.append(self._broken_off(running, component, started_at, SyncResult.CANCELLED, cancelled))
+            cancelled = Failure(_CANCELLED, "the sync was cancelled", _CANCELLED_HINT)
+            running.done.append(self._broken_off(running, component, started_at, began, cancelled))
             raise
         except WarmstandbyError as error:
             failure, may_go_on = _failure(error), not isinstance(error, PeerError | RoleError)
@@ -326,27 +321,30 @@ class SyncRunner:
             log.exception("sync hit a bug", extra={"sync": running.record.id, "component": component.name})
             failure, may_go_on = _failure(WarmstandbyError(f"{type(error).__name__}: {error}")), True
         else:
-            record = record_of_outcome(outcome, started_at, self._clock.now(), source.term.epoch)
+            record = record_of_outcome(
+                outcome,
+                started_at,
+                self._clock.now(),
+                source=source.node_id,
+                term_epoch=source.term.epoch,
+                duration_seconds=self._clock.monotonic() - began,
+            )
             running.done.append(record)
             self.memory.note_success(record)
             await self._record(lambda: self._history.add_component(running.record, record))
             return None, True
-        record = self._broken_off(running, component, started_at, SyncResult.FAILED, failure)
+        record = self._broken_off(running, component, started_at, began, failure)
         running.done.append(record)
         await self._record(lambda: self._history.add_component(running.record, record))
         return failure, may_go_on
 
     def _broken_off(
-        self,
-        running: RunningSync,
-        component: ComponentSettings,
-        started_at: datetime,
-        result: SyncResult,
-        failure: Failure,
+        self, running: RunningSync, component: ComponentSettings, started_at: datetime, began: float, failure: Failure
     ) -> ComponentRecord:
         return ComponentRecord(
             component=component.name,
-            result=result,
+            result=SyncResult.CANCELLED if failure.code == _CANCELLED else SyncResult.FAILED,
+            duration_seconds=self._clock.monotonic() - began,
             started_at=started_at,
             ended_at=max(started_at, self._clock.now()),
             kind=running.progress.kind,
@@ -359,14 +357,20 @@ class SyncRunner:
 
     async def _end(self, running: RunningSync, result: SyncResult, failure: Failure | None) -> None:
         ended_at = max(self._clock.now(), running.record.started_at)
+        seconds = self._clock.monotonic() - running.started_monotonic
         record = replace(
-            running.record, result=result, failure=failure, ended_at=ended_at, components=tuple(running.done)
+            running.record,
+            result=result,
+            failure=failure,
+            ended_at=ended_at,
+            duration_seconds=seconds,
+            components=tuple(running.done),
         )
 
         async def write() -> None:
             for item in running.done:  # those recorded already stay as they are
                 await self._history.add_component(record, item)
-            await self._history.end(record, result, failure, ended_at)
+            await self._history.end(record, result, failure, ended_at, seconds)
 
         await self._record(write)
         self.memory.note_end(record)

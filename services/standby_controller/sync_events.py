@@ -14,7 +14,7 @@ def event_of_sync(record: SyncRecord, now: datetime) -> NewEvent:
     """Return what to tell of a sync that has ended."""
     ended_at = record.ended_at or now
     rows, size = sum(item.rows for item in record.components), sum(item.bytes for item in record.components)
-    seconds = (ended_at - record.started_at).total_seconds()
+    seconds = record.took_seconds or 0.0
     detail = record.failure.detail if record.failure else "no reason given"
     data = {
         "rows": rows,

@@ -10,10 +10,11 @@ from services.standby_controller.pair_document import PairDocument
 from services.standby_controller.policy.durations import duration
 from services.standby_controller.policy.schedule import NextRun, next_run
 from services.standby_controller.recorder import Recorder
+from services.standby_controller.running_sync import RunningSync
 from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.records import Failure, SyncResult, Trigger
-from services.standby_controller.sync import RunningSync, SyncRunner
+from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_events import event_of_left_out
 from shared.clock import Clock
 from shared.errors import ClockSkew, SyncRunning

@@ -20,21 +20,21 @@ class SyncRunning(ReplicationError):
     default_hint = "Wait for it, or cancel it with POST /v1/syncs/{id}/cancel."
 
 
-class ClockSkew(ReplicationError):
-    """The clocks of the nodes differ by more than the limit, and monitor.clock_skew_policy holds syncs then."""
-
-    code = "clock_skew"
-    default_hint = (
-        "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes, or set monitor.clock_skew_policy = warn "
-        "with PATCH /v1/config: the data is right whatever the clocks say."
-    )
-
-
 class SyncNotRunning(ReplicationError):
     """The sync has ended already."""
 
     code = "sync_not_running"
     default_hint = "GET /v1/syncs/{id} shows how it ended."
+
+
+class ClockSkew(ReplicationError):
+    """The clocks of the two nodes differ by more than the limit, and syncs are held."""
+
+    code = "clock_skew"
+    default_hint = (
+        "Set the wrong clock right (GET /v1/status names it), or let syncs run: monitor.clock_skew_policy = warn with "
+        "PATCH /v1/config. A takeover does not wait for it."
+    )
 
 
 class CursorUnknown(ReplicationError):

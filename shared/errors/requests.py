@@ -56,7 +56,8 @@ class ScheduleGap(RequestError):
 
     code = "schedule_gap"
     default_hint = (
-        'Set sync.first_run = "next_on_grid" (or "now"), another sync.start_time, or sync.accept_gap = true for this change.'
+        'Set sync.first_run = "next_on_grid" (or "now"), another sync.start_time, or sync.accept_gap = true for this '
+        "change alone."
     )
 
 

@@ -21,6 +21,7 @@ from services.standby_controller.pace import check_pace, pace_of
 from services.standby_controller.pair_document import (
     WHOLE,
     ApplicationPolicy,
+    ClockSkewPolicy,
     FailoverPolicy,
     PairDocument,
     ReturnPolicy,
@@ -109,6 +110,8 @@ class MonitorPatch(Demand):
         None, deprecated=True, description="The name of `failover.failures` in earlier releases."
     )
     offset_warning_seconds: float | None = None
+    offset_limit_seconds: float | None = None
+    clock_skew_policy: Annotated[ClockSkewPolicy, Field(strict=False)] | None = None
 
 
 class DocumentPatch(Demand):

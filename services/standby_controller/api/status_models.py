@@ -10,6 +10,7 @@ from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
 from services.standby_controller.policy.advisory import Advisory
+from services.standby_controller.policy.clock_drift import ClockDrift
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.protection import Reason
 from services.standby_controller.policy.schedule import Why
@@ -72,6 +73,7 @@ class OffsetAnswer(Answer):
     low_seconds: float
     high_seconds: float
     middle_seconds: float
+    error_seconds: float = Field(description="How far the truth is from the middle at most.")
 
     @classmethod
     def of(cls, offset: ClockOffset | None) -> OffsetAnswer | None:
@@ -79,8 +81,23 @@ class OffsetAnswer(Answer):
         if offset is None:
             return None
         return cls(
-            low_seconds=offset.low_seconds, high_seconds=offset.high_seconds, middle_seconds=offset.middle_seconds
+            low_seconds=offset.low_seconds,
+            high_seconds=offset.high_seconds,
+            middle_seconds=offset.middle_seconds,
+            error_seconds=offset.error_seconds,
         )
+
+
+class DriftAnswer(Answer):
+    """How fast the node's clock gains on this one's, in microseconds each second: the truth lies in between."""
+
+    low_ppm: float
+    high_ppm: float
+
+    @classmethod
+    def of(cls, drift: ClockDrift | None) -> DriftAnswer | None:
+        """Return the answer for a drift."""
+        return None if drift is None else cls(low_ppm=round(drift.low_ppm, 3), high_ppm=round(drift.high_ppm, 3))
 
 
 class NodeAnswer(Answer):
@@ -98,6 +115,13 @@ class NodeAnswer(Answer):
     misses: int = Field(description="Heartbeats missed in a row.")
     round_trip_seconds: float | None
     clock_offset: OffsetAnswer | None
+    clock_drift: DriftAnswer | None = Field(description="Null until its clock was watched for a minute.")
+    is_clock_synchronised: bool | None = Field(
+        description="Whether something keeps its clock right, as its kernel says; null where it does not say."
+    )
+    clock_error_seconds: float | None = Field(
+        description="How far its clock is from the true time at most, as its kernel believes; 16 where unknown."
+    )
     term: Term | None
     attempt: Attempt | None
     database: DatabaseHealth | None
@@ -122,6 +146,9 @@ class NodeAnswer(Answer):
             misses=facts.misses,
             round_trip_seconds=facts.round_trip_seconds,
             clock_offset=OffsetAnswer.of(facts.offset),
+            clock_drift=DriftAnswer.of(facts.drift),
+            is_clock_synchronised=facts.is_clock_synchronised,
+            clock_error_seconds=present.clock.error_seconds if present else None,
             term=facts.term,
             attempt=present.attempt if present else None,
             database=present.database if present else None,

@@ -6,8 +6,8 @@ from pydantic import Field
 
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.progress import ProgressView
+from services.standby_controller.running_sync import RunningSync
 from services.standby_controller.store.records import ComponentRecord, SyncRecord, SyncResult, Trigger
-from services.standby_controller.sync import RunningSync
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPhase
 
@@ -79,7 +79,7 @@ class SyncComponent(Answer):
             reason=record.reason,
             started_at=record.started_at,
             ended_at=record.ended_at,
-            duration_seconds=(record.ended_at - record.started_at).total_seconds(),
+            duration_seconds=record.took_seconds,
             snapshot_at=record.snapshot_at,
             rows=record.rows,
             keys=record.keys,
@@ -102,7 +102,11 @@ class SyncAnswer(Answer):
     source: str | None = Field(description="The node that was copied from.")
     started_at: Instant
     ended_at: Instant | None
-    duration_seconds: float | None
+    duration_seconds: float | None = Field(description="By the monotonic clock, so that no step of a clock is in it.")
+    offset_low_seconds: float | None = Field(
+        description="When it began, the source's clock minus this node's was at least this."
+    )
+    offset_high_seconds: float | None = Field(description="… and at most this.")
     rows: int
     keys: int
     bytes: int
@@ -113,7 +117,6 @@ class SyncAnswer(Answer):
     @classmethod
     def of(cls, record: SyncRecord, *, with_tables: bool = False, progress: SyncProgress | None = None) -> SyncAnswer:
         """Return the answer for a sync."""
-        ended_at = record.ended_at
         return cls(
             id=record.id,
             result=record.result,
@@ -121,8 +124,10 @@ class SyncAnswer(Answer):
             requested_by=record.requested_by,
             source=record.source,
             started_at=record.started_at,
-            ended_at=ended_at,
-            duration_seconds=None if ended_at is None else (ended_at - record.started_at).total_seconds(),
+            ended_at=record.ended_at,
+            duration_seconds=record.took_seconds,
+            offset_low_seconds=None if record.offset is None else record.offset.low_seconds,
+            offset_high_seconds=None if record.offset is None else record.offset.high_seconds,
             rows=sum(item.rows for item in record.components),
             keys=sum(item.keys for item in record.components),
             bytes=sum(item.bytes for item in record.components),

@@ -36,7 +36,7 @@ router: Final = APIRouter(prefix="/v1/syncs", tags=["people"])
 SyncId = Annotated[str, Path(description="Id of a sync, as lists show it.", max_length=100)]
 _COLUMNS: Final = (
     "id", "result", "trigger", "requested_by", "source", "started_at", "ended_at", "duration_seconds",
-    "kinds", "rows", "keys", "bytes", "code", "detail",
+    "kinds", "rows", "keys", "bytes", "code", "detail", "offset_low_seconds", "offset_high_seconds",
 )  # fmt: skip
 _LOCATION: Final = {"Location": {"description": "Address of the sync.", "schema": {"type": "string"}}}
 
@@ -163,6 +163,7 @@ def _csv(items: Sequence[SyncAnswer]) -> str:
             "" if item.ended_at is None else format_instant(item.ended_at), item.duration_seconds,
             " ".join(sorted({part.kind for part in item.components if part.kind})), item.rows, item.keys, item.bytes,
             item.failure.code if item.failure else "", item.failure.detail if item.failure else "",
+            item.offset_low_seconds, item.offset_high_seconds,
         )
         for item in items
     )  # fmt: skip

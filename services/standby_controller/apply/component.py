@@ -118,6 +118,7 @@ class _ComponentSync:
         self._control = control
         self._own = own
         self._shelf = Shelf(settings)
+        self._asked_at: float | None = None
 
     async def run(self) -> ComponentOutcome:
         # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
@@ -279,7 +280,12 @@ class _ComponentSync:
             since=since,
             whole=whole,
         )
-        manifest = await self._patiently(lambda: self._client.open_export(self._component.name, request))
+
+        async def ask() -> Manifest:
+            self._asked_at = SystemClock().monotonic()
+            return await self._client.open_export(self._component.name, request)
+
+        manifest = await self._patiently(ask)
         self._progress.begin(
             kind,
             tables_total=len(manifest.tables),
@@ -365,4 +371,5 @@ class _ComponentSync:
             seconds_per_phase=progress.seconds_per_phase(),
             unkept=manifest.unkept,
             drift=drift,
+            snapshot_monotonic=self._asked_at,
         )

@@ -14,7 +14,8 @@ from services.standby_controller.policy.advice_on_habits import (
     advise_on_practice,
 )
 from services.standby_controller.policy.advisory import Advisory
-from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, Skew, skew_of
+from services.standby_controller.policy.clock_words import describe_offset, name_wrong_clock
 from services.standby_controller.policy.detector import FailureKind
 from services.standby_controller.policy.durations import count, duration
 from services.standby_controller.policy.sync_pace import SyncPace
@@ -39,6 +40,7 @@ class PeerSight:
     database_problem_hint: str | None = None
     broken_captures: tuple[str, ...] = ()
     offset: ClockOffset | None = None
+    is_clock_synchronised: bool | None = None
     kind: FailureKind = FailureKind.WELL
     """What is certain to be wrong with a peer."""
     disk_free_bytes: int | None = None
@@ -73,6 +75,9 @@ class Situation:
     interval_seconds: float
     is_schedule_enabled: bool
     offset_warning_seconds: float
+    offset_limit_seconds: float = 10.0
+    is_holding_for_skew: bool = False
+    """Over that limit, syncs are held."""
     sync_failures_in_a_row: int = 0
     last_sync_problem: str | None = None
     last_sync_hint: str | None = None
@@ -105,6 +110,11 @@ class Situation:
         """Return how much would be lost if the active node died now: the youngest copy counts; None where none is."""
         ages = [copy.age_seconds for copy in self.copies if copy.age_seconds is not None]
         return min(ages, default=None)
+
+    @property
+    def clock_limits(self) -> ClockLimits:
+        """Return by which limits clocks are judged."""
+        return ClockLimits(self.offset_warning_seconds, self.offset_limit_seconds, self.is_holding_for_skew)
 
 
 def data_age_limit_seconds(interval_seconds: float) -> float:
@@ -231,13 +241,29 @@ def _about_node(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
             f"Node {node.node_id} does not capture the changes of component {component}.",
             "The next sync copies everything again. GET /v1/components shows what is wrong.",
         )
-    if node.offset is not None and node.offset.at_least_seconds > situation.offset_warning_seconds:
+    yield from _about_clock(node, situation)
+
+
+def _about_clock(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
+    skew = skew_of(node.offset, situation.clock_limits)
+    if node.offset is not None and skew is not Skew.NONE:
+        is_critical = skew is Skew.EXCESSIVE
+        wrong = name_wrong_clock(node.node_id, situation.own.is_clock_synchronised, node.is_clock_synchronised)
+        held = " Syncs are held until then." if is_critical and situation.clock_limits.is_holding else ""
         yield Advisory(
             "clock_skew",
+            Severity.CRITICAL if is_critical else Severity.WARNING,
+            node.node_id,
+            f"{describe_offset(node.node_id, node.offset)}. {wrong.text}",
+            f"Set up time synchronisation (chrony or systemd-timesyncd) {wrong.where}.{held}",
+        )
+    if node.is_clock_synchronised is False:
+        yield Advisory(
+            "clock_unsynchronised",
             Severity.WARNING,
             node.node_id,
-            f"The clock of node {node.node_id} differs from this one by about {abs(node.offset.middle_seconds):.1f} s.",
-            "Set up time synchronisation (chrony or systemd-timesyncd) on both nodes.",
+            f"Nothing keeps the clock of node {node.node_id} right: its kernel says that it is not synchronised.",
+            "Set up time synchronisation (chrony or systemd-timesyncd) on that server; in a container, on its host.",
         )
 
 

@@ -37,6 +37,8 @@ class EventKind(StrEnum):
     SELF_ISOLATED = "self_isolated"
     DATA_OLD = "data_old"
     DATA_FRESH = "data_fresh"
+    CLOCK_SKEW = "clock_skew"
+    CLOCK_WELL = "clock_well"
     PROTECTED = "protected"
     UNPROTECTED = "unprotected"
     ARMED = "armed"

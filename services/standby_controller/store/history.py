@@ -66,6 +66,8 @@ class History:
                 request.source,
                 request.term_epoch,
                 now,
+                None if request.offset is None else request.offset.low_seconds,
+                None if request.offset is None else request.offset.high_seconds,
             )
             if row is not None:
                 return sync_of(row), True
@@ -111,13 +113,21 @@ class History:
             json.dumps([table.model_dump() for table in record.unkept]),
             json.dumps(record.drift),
             *failure_values(failure),
+            record.duration_seconds,
         )
 
-    async def end(self, sync: SyncRecord, result: SyncResult, failure: Failure | None, now: datetime) -> None:
+    async def end(
+        self,
+        sync: SyncRecord,
+        result: SyncResult,
+        failure: Failure | None,
+        now: datetime,
+        duration_seconds: float | None = None,
+    ) -> None:
         """Record how a running sync ended; again changes nothing."""
         ended_at = max(now, sync.started_at)
         await self._database.execute(
-            _QUERIES["end_sync"], sync.node, sync.seq, result, ended_at, *failure_values(failure)
+            _QUERIES["end_sync"], sync.node, sync.seq, result, ended_at, *failure_values(failure), duration_seconds
         )
 
     async def interrupt_orphans(self, now: datetime) -> tuple[SyncRecord, ...]:

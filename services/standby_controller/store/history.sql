@@ -6,8 +6,9 @@ SELECT * FROM control.syncs WHERE node = $1 AND idempotency_key = $2
 
 -- name: begin_sync
 -- Begin a sync unless one runs; no row when one does.
-INSERT INTO control.syncs (node, trigger, requested_by, idempotency_key, source, term_epoch, started_at, result)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'running')
+INSERT INTO control.syncs (node, trigger, requested_by, idempotency_key, source, term_epoch, started_at, result,
+    offset_low_seconds, offset_high_seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9)
 ON CONFLICT DO NOTHING
 RETURNING *
 
@@ -19,7 +20,7 @@ RETURNING *
 
 -- name: read_durations
 -- Read how long syncs that succeeded took, each of the last ones, newest first.
-SELECT extract(epoch FROM s.ended_at - s.started_at)::float8 AS seconds, s.started_at,
+SELECT coalesce(s.duration_seconds, extract(epoch FROM s.ended_at - s.started_at))::float8 AS seconds, s.started_at,
     EXISTS (SELECT FROM control.sync_components c WHERE c.node = s.node AND c.seq = s.seq AND c.kind = 'seed') AS is_seed
 FROM control.syncs s
 WHERE s.result = 'succeeded' AND s.started_at >= $1
@@ -33,14 +34,14 @@ SELECT * FROM control.syncs WHERE node = $1 AND result = 'running'
 -- name: add_component
 -- Record how one component's sync ended.
 INSERT INTO control.sync_components (node, seq, component, result, kind, reason, started_at, ended_at, snapshot_at, point,
-    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint)
+    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint, duration_seconds)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb,
-    $11, $12, $13, $14::jsonb, $15::jsonb, $16::jsonb, $17::jsonb, $18, $19, $20)
+    $11, $12, $13, $14::jsonb, $15::jsonb, $16::jsonb, $17::jsonb, $18, $19, $20, $21)
 ON CONFLICT (node, seq, component) DO NOTHING
 
 -- name: end_sync
 -- Record how a running sync ended; touches nothing when it is recorded already.
-UPDATE control.syncs SET result = $3, ended_at = $4, code = $5, detail = $6, hint = $7
+UPDATE control.syncs SET result = $3, ended_at = $4, code = $5, detail = $6, hint = $7, duration_seconds = $8
 WHERE node = $1 AND seq = $2 AND result = 'running'
 
 -- name: interrupt_orphans
@@ -71,16 +72,16 @@ LIMIT $10
 -- Read the components of some syncs, with the rows of each table only where asked for.
 SELECT c.node, c.seq, c.component, c.result, c.kind, c.reason, c.started_at, c.ended_at, c.snapshot_at, c.point, c.rows, c.keys,
     c.bytes, CASE WHEN $3 THEN c.rows_per_table ELSE '{}' END AS rows_per_table, c.seconds_per_phase, c.unkept, c.drift,
-    c.code, c.detail, c.hint
+    c.code, c.detail, c.hint, c.duration_seconds
 FROM control.sync_components c
 JOIN (SELECT pg_catalog.unnest($1::text[]) AS node, pg_catalog.unnest($2::bigint[]) AS seq) wanted USING (node, seq)
 ORDER BY c.node, c.seq, c.started_at, c.component
 
 -- name: last_successes
--- Read the last successful sync of each component of a node, with the term it was of.
+-- Read the last successful sync of each component of a node, with the term it was of and the node it came from.
 SELECT last.* FROM pg_catalog.unnest($2::text[]) AS wanted (component)
 CROSS JOIN LATERAL (
-    SELECT c.*, s.term_epoch FROM control.sync_components c JOIN control.syncs s USING (node, seq)
+    SELECT c.*, s.term_epoch, s.source FROM control.sync_components c JOIN control.syncs s USING (node, seq)
     WHERE c.node = $1 AND c.component = wanted.component AND c.result = 'succeeded'
     ORDER BY c.ended_at DESC LIMIT 1
 ) last

@@ -58,10 +58,10 @@ ON CONFLICT DO NOTHING
 -- name: take_sync
 -- Take an ended sync of the pair unless it is here, or was before the time that history is kept for.
 INSERT INTO control.syncs (node, seq, trigger, requested_by, idempotency_key, source, term_epoch, started_at, ended_at,
-    result, code, detail, hint)
+    result, code, detail, hint, offset_low_seconds, offset_high_seconds, duration_seconds)
 OVERRIDING SYSTEM VALUE
 SELECT r.node, r.seq, r.trigger, r.requested_by, r.idempotency_key, r.source, r.term_epoch, r.started_at, r.ended_at,
-    r.result, r.code, r.detail, r.hint
+    r.result, r.code, r.detail, r.hint, r.offset_low_seconds, r.offset_high_seconds, r.duration_seconds
 FROM jsonb_populate_record(NULL::control.syncs, $1::jsonb) r
 WHERE r.started_at >= $2 AND NOT EXISTS (SELECT FROM control.syncs k WHERE k.node = r.node AND k.seq = r.seq)
 ON CONFLICT DO NOTHING
@@ -69,10 +69,11 @@ ON CONFLICT DO NOTHING
 -- name: take_components
 -- Take the components of a sync that was just taken.
 INSERT INTO control.sync_components (node, seq, component, result, kind, reason, started_at, ended_at, snapshot_at, point,
-    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint)
+    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint, duration_seconds)
 SELECT r.node, r.seq, r.component, r.result, r.kind, r.reason, r.started_at, r.ended_at, r.snapshot_at, r.point,
     coalesce(r.rows, 0), coalesce(r.keys, 0), coalesce(r.bytes, 0), coalesce(r.rows_per_table, '{}'),
-    coalesce(r.seconds_per_phase, '{}'), coalesce(r.unkept, '[]'), coalesce(r.drift, '[]'), r.code, r.detail, r.hint
+    coalesce(r.seconds_per_phase, '{}'), coalesce(r.unkept, '[]'), coalesce(r.drift, '[]'), r.code, r.detail, r.hint,
+    r.duration_seconds
 FROM jsonb_populate_recordset(NULL::control.sync_components, $1::jsonb -> 'components') r
 ON CONFLICT DO NOTHING
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.store.database import Record, storable
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
@@ -81,6 +82,17 @@ class ComponentRecord:
     failure: Failure | None = None
     term_epoch: int | None = None
     """Of the source; known of last successes."""
+    source: str | None = None
+    """The node that was copied from; known of last successes."""
+    duration_seconds: float | None = None
+    """Monotonic; None of what earlier releases recorded."""
+    snapshot_monotonic: float | None = None
+    """When the snapshot was asked for, by this process; None of what another one copied."""
+
+    @property
+    def took_seconds(self) -> float:
+        """Return how long it took, by the wall clock only where nothing better is known."""
+        return took_seconds(self.duration_seconds, self.started_at, self.ended_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,17 @@ class SyncRecord:
     result: SyncResult
     failure: Failure | None
     components: tuple[ComponentRecord, ...] = ()
+    offset: ClockOffset | None = None
+    """How far the source's clock was from this node's when the sync began."""
+    duration_seconds: float | None = None
+    """Monotonic; None while it runs, where the controller died, and of what earlier releases recorded."""
+
+    @property
+    def took_seconds(self) -> float | None:
+        """Return how long it took, by the wall clock only where nothing better is known; None while it runs."""
+        if self.ended_at is None:
+            return None
+        return took_seconds(self.duration_seconds, self.started_at, self.ended_at)
 
     @property
     def id(self) -> str:
@@ -114,6 +137,7 @@ class SyncRequest:
     idempotency_key: str | None
     source: str | None
     term_epoch: int | None
+    offset: ClockOffset | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +152,21 @@ class SyncFilter:
     started_before: datetime | None = None
 
 
+def took_seconds(monotonic_seconds: float | None, started_at: datetime, ended_at: datetime) -> float:
+    """Return a duration: the monotonic one, else by a wall clock that somebody may have set meanwhile."""
+    if monotonic_seconds is not None:
+        return monotonic_seconds
+    return max(0.0, (ended_at - started_at).total_seconds())
+
+
 def record_of_outcome(
-    outcome: ComponentOutcome, started_at: datetime, now: datetime, term_epoch: int
+    outcome: ComponentOutcome,
+    started_at: datetime,
+    now: datetime,
+    *,
+    source: str,
+    term_epoch: int,
+    duration_seconds: float,
 ) -> ComponentRecord:
     """Return the record of a component that was brought to the active node's state."""
     return ComponentRecord(
@@ -149,6 +186,9 @@ def record_of_outcome(
         unkept=outcome.unkept,
         drift=outcome.drift,
         term_epoch=term_epoch,
+        source=source,
+        duration_seconds=duration_seconds,
+        snapshot_monotonic=outcome.snapshot_monotonic,
     )
 
 
@@ -165,6 +205,8 @@ def sync_of(row: Record) -> SyncRecord:
         ended_at=row["ended_at"],
         result=SyncResult(row["result"]),
         failure=_failure(row),
+        offset=_offset(row),
+        duration_seconds=row["duration_seconds"],
     )
 
 
@@ -188,7 +230,14 @@ def component_of(row: Record) -> ComponentRecord:
         drift=tuple(json.loads(row["drift"])),
         failure=_failure(row),
         term_epoch=row.get("term_epoch"),
+        source=row.get("source"),
+        duration_seconds=row["duration_seconds"],
     )
+
+
+def _offset(row: Record) -> ClockOffset | None:
+    low, high = row["offset_low_seconds"], row["offset_high_seconds"]
+    return None if low is None or high is None else ClockOffset(low, high)
 
 
 def _failure(row: Record) -> Failure | None:

@@ -71,6 +71,7 @@ class ScriptedAgent:
     term: Term | None = None
     error: WarmstandbyError | None = None
     clock_ahead_seconds: float = 0.0
+    is_clock_synchronised: bool | None = True
     components: tuple[Any, ...] = ()
     database: DatabaseHealth = field(default_factory=lambda: DatabaseHealth(is_healthy=True, checked_age_seconds=0.0))
     application: ApplicationHealth | None = None
@@ -109,7 +110,9 @@ class ScriptedAgent:
             mode=self.mode,
             site="main",
             state=self.state,
-            clock=ClockExchange(sent_at=now, received_at=theirs, answered_at=theirs),
+            clock=ClockExchange(
+                sent_at=now, received_at=theirs, answered_at=theirs, is_synchronised=self.is_clock_synchronised
+            ),
             database=self.database,
             application=self.application,
             disk=DiskSpace(free_bytes=2**40, floor_bytes=2**20, checked_age_seconds=0.0),

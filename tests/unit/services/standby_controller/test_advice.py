@@ -18,6 +18,7 @@ from services.standby_controller.policy.advice import (
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.detector import FailureKind
 from services.standby_controller.policy.sync_pace import SyncPace
+from services.standby_controller.severity import Severity
 from shared.node.model import State
 
 OWN = PeerSight("b", is_own=True, is_lost=False, state=State.STANDBY, silent_seconds=0.1, is_database_healthy=True)
@@ -66,6 +67,8 @@ def test_a_healthy_pair_needs_no_advice() -> None:
         (_with_peer(broken_captures=("shop",)), "capture_broken"),
         (_with_peer(offset=ClockOffset(1.5, 1.6)), "clock_skew"),
         (_with_peer(offset=ClockOffset(-1.6, -1.5)), "clock_skew"),
+        (_with_peer(is_clock_synchronised=False), "clock_unsynchronised"),
+        (replace(HEALTHY, own=replace(OWN, is_clock_synchronised=False)), "clock_unsynchronised"),
         (_with_peer(state=State.WAITING), "no_active_node"),
         (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE)), "two_active_nodes"),
         (_with_component(data_age_seconds=None), "never_seeded"),
@@ -150,3 +153,43 @@ def test_data_is_old_after_two_intervals(interval: float, limit: float) -> None:
 def test_the_summary_says_what_a_loss_would_cost(situation: Situation, words: str) -> None:
     """In one sentence for people."""
     assert words in summarise(situation)
+
+
+@pytest.mark.parametrize(
+    ("own", "peer", "words", "where"),
+    [
+        (True, False, "the clock of node a is wrong", "on node a"),
+        (False, True, "this node's clock is wrong", "on this node"),
+        (False, False, "either clock may be wrong", "on both nodes"),
+        (True, True, "follow different time servers", "on both nodes, with the same time servers"),
+        (None, False, "is not known", "on both nodes"),
+    ],
+)
+def test_the_wrong_clock_is_named(own: bool | None, peer: bool | None, words: str, where: str) -> None:
+    """Where the kernels' words tell which it is."""
+    situation = replace(
+        _with_peer(offset=ClockOffset(-3.02, -2.98), is_clock_synchronised=peer),
+        own=replace(OWN, is_clock_synchronised=own),
+    )
+    (skew, *_) = [advisory for advisory in advise(situation) if advisory.code == "clock_skew"]
+    assert "a is 3.0 s behind this node's, give or take 20.0 ms" in skew.text
+    assert words in skew.text
+    assert skew.hint == f"Set up time synchronisation (chrony or systemd-timesyncd) {where}."
+
+
+@pytest.mark.parametrize(
+    ("seconds", "is_holding", "severity", "is_said_held"),
+    [
+        (10.0, True, Severity.WARNING, False),
+        (10.5, False, Severity.CRITICAL, False),
+        (10.5, True, Severity.CRITICAL, True),
+    ],
+)
+def test_over_the_limit_skew_is_critical(
+    seconds: float, is_holding: bool, severity: Severity, is_said_held: bool
+) -> None:
+    """And it is said where syncs are held for it."""
+    situation = replace(_with_peer(offset=ClockOffset(seconds, seconds)), is_holding_for_skew=is_holding)
+    (skew,) = advise(situation)
+    assert skew.severity is severity
+    assert ("Syncs are held" in skew.hint) is is_said_held

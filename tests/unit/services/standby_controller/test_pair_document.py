@@ -155,6 +155,18 @@ def test_a_bad_failover_setting_is_refused_by_name(value: Any, named: str) -> No
         parse_document(value)
 
 
+def test_the_limit_of_the_offset_is_not_under_its_warning() -> None:
+    """Both are named; a document of a release that knew no limit is used as it is."""
+    with pytest.raises(
+        ConfigRefused, match=r"offset_limit_seconds \(10\) is under monitor.offset_warning_seconds \(60\)"
+    ):
+        parse_document({"monitor": {"offset_warning_seconds": 60}})
+    assert parse_document({"monitor": {"offset_warning_seconds": 10}}).monitor.offset_limit_seconds == 10
+    stored = usable_document({"monitor": {"offset_warning_seconds": 60}})
+    assert (stored.monitor.offset_warning_seconds, stored.monitor.offset_limit_seconds) == (60, 60)
+    assert parse_document(stored.model_dump(mode="json")) == stored
+
+
 def test_a_change_keeps_what_only_another_release_knows() -> None:
     """A pair whose nodes are updated one after the other loses no setting."""
     before = {"sync": {"run_every": "PT2H", "novel": 1}, "newer": {"x": 1}, "history": {"odd": 2}}

@@ -1,0 +1,2 @@
+-- Holds the place of what notifications need.
+SELECT;
