@@ -45,7 +45,8 @@ class Service:
     """A service of the node that ``config`` describes; it is killed with the process that made it.
 
     ``program`` is what Python is told to run before the arguments; a test may put a program of its own around it, which
-    starts by itself where ``is_reared`` is false, because it must come before the imports.
+    starts by itself where ``is_reared`` is false, because it must come before the imports. ``environment`` goes over
+    the plain one; what a library must see at its loading needs a start by itself, too.
     """
 
     nursery: ClassVar[Nursery | None] = None
@@ -59,6 +60,7 @@ class Service:
         self.log = config.parent / f"{kind}.log"
         self.program = PROGRAM
         self.is_reared = True
+        self.environment: dict[str, str] = {}
         self._process: subprocess.Popen[bytes] | Nursling | None = None
         self._log_start = 0
         atexit.register(self.kill)
@@ -88,10 +90,11 @@ class Service:
         if self.is_running:
             return
         arguments = [*self.program, self.kind, "--config", str(self.config)]
+        environment = plain_environment() | self.environment
         with self.log.open("ab") as log:
             self._log_start = log.tell()
             if self.nursery is not None and self.is_reared:
-                self._process = self.nursery.start(arguments, self.log, plain_environment())
+                self._process = self.nursery.start(arguments, self.log, environment)
                 return
             self._process = subprocess.Popen(
                 [sys.executable, *arguments],
@@ -99,7 +102,7 @@ class Service:
                 stdout=log,
                 stderr=log,
                 cwd=TREE,
-                env=plain_environment(),
+                env=environment,
                 start_new_session=True,
             )
 
