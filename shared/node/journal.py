@@ -62,6 +62,7 @@ class Journal:
             entry = JournalEntry(
                 seq=self._entries[-1].seq + 1 if self._entries else 1,
                 at=self._clock.now(),
+                monotonic_seconds=round(self._clock.monotonic(), 6),
                 transition_id=transition_id,
                 kind=kind,
                 step=step,

@@ -346,6 +346,9 @@ class JournalEntry(Wire):
     step: str
     outcome: str = Field(description="begun, done or failed.")
     seconds: float | None = None
+    monotonic_seconds: float | None = Field(
+        None, description="The node's monotonic clock, for durations between entries; it begins anew with each boot."
+    )
     detail: str = ""
     data: dict[str, JsonValue] = Field(default_factory=dict)
 

@@ -67,7 +67,7 @@ class TransitionAnswer(Answer):
     result: TransitionResult
     started_at: Instant
     ended_at: Instant | None
-    duration_seconds: float | None
+    duration_seconds: float | None = Field(description="By the monotonic clock, so that no step of a clock is in it.")
     is_by_hand: bool = Field(description="A person asked for it; otherwise the node's controller did.")
     asked_by: str = Field(description="Whose word it was, as far as it is known.")
     why: str
@@ -82,16 +82,14 @@ class TransitionAnswer(Answer):
     @classmethod
     def of(cls, transition: Transition) -> TransitionAnswer:
         """Return the answer for a transition."""
-        ended_at = transition.ended_at
-        took = None if ended_at is None else (ended_at - transition.started_at).total_seconds()
         return cls(
             id=transition.id,
             kind=transition.kind,
             node=transition.node,
             result=transition.result,
             started_at=transition.started_at,
-            ended_at=ended_at,
-            duration_seconds=took,
+            ended_at=transition.ended_at,
+            duration_seconds=transition.duration_seconds,
             is_by_hand=transition.is_by_hand,
             asked_by=transition.asked_by,
             why=transition.why,

@@ -83,6 +83,8 @@ class Transition:
     result: TransitionResult
     started_at: datetime
     ended_at: datetime | None
+    duration_seconds: float | None
+    """By the monotonic clock of that node, where it was written down; the nodes' wall clocks may differ."""
     is_by_hand: bool
     asked_by: str
     """Whose word it was, as far as it is known: an administrator's token, the controller, or the node itself."""
@@ -115,7 +117,7 @@ def tell_transition(
     leading = leading or [line for line in ordered if line.entry.kind != HOOK] or list(ordered)
     first = leading[0]
     kind = first.entry.kind
-    result, ended_at = _result(kind, leading, is_superseded=first.node in superseded)
+    result, last = _result(kind, leading, is_superseded=first.node in superseded)
     phases, is_by_hand = _phases(ordered), _is_by_hand(leading)
     known = tuple(sorted(evidence, key=lambda one: (one.at, one.node, one.topic)))
     return Transition(
@@ -124,7 +126,8 @@ def tell_transition(
         node=first.node,
         result=result,
         started_at=ordered[0].entry.at,
-        ended_at=ended_at,
+        ended_at=None if last is None else last.entry.at,
+        duration_seconds=None if last is None else _duration_seconds(ordered, last),
         is_by_hand=is_by_hand,
         asked_by=_asked_by(first.node, is_by_hand, known),
         why=_why(leading),
@@ -137,18 +140,27 @@ def tell_transition(
 
 def _result(
     kind: str, lines: Sequence[JournalLine], *, is_superseded: bool
-) -> tuple[TransitionResult, datetime | None]:
+) -> tuple[TransitionResult, JournalLine | None]:
     last_act = LAST_ACTS.get(kind)
     for line in lines:
         entry = line.entry
         if entry.outcome == "done" and (entry.step == last_act or kind in _IN_ONE_LINE):
-            return TransitionResult.SUCCEEDED, entry.at
+            return TransitionResult.SUCCEEDED, line
     for line in lines:
         if line.entry.step in GIVEN_UP:
-            return TransitionResult.ABANDONED, line.entry.at
+            return TransitionResult.ABANDONED, line
     if is_superseded:
-        return TransitionResult.ABANDONED, lines[-1].entry.at
+        return TransitionResult.ABANDONED, lines[-1]
     return TransitionResult.RUNNING, None
+
+
+def _duration_seconds(ordered: Sequence[JournalLine], last: JournalLine) -> float:
+    """Return the time from the first line of the node that ended it to that end; by its wall clock after a boot."""
+    first = next(line for line in ordered if line.node == last.node).entry
+    began, ended = first.monotonic_seconds, last.entry.monotonic_seconds
+    if began is not None and ended is not None and ended >= began:
+        return ended - began
+    return max(0.0, (last.entry.at - first.at).total_seconds())
 
 
 def _phases(lines: Sequence[JournalLine]) -> tuple[Phase, ...]:

@@ -79,8 +79,9 @@ ON CONFLICT DO NOTHING
 
 -- name: take_journal
 -- Take an entry of a journal unless it is here, or was before the time that transitions are kept for.
-INSERT INTO control.journal (node, seq, at, transition_id, kind, step, outcome, seconds, detail, data)
-SELECT r.node, r.seq, r.at, r.transition_id, r.kind, r.step, r.outcome, r.seconds, r.detail, coalesce(r.data, '{}')
+INSERT INTO control.journal (node, seq, at, transition_id, kind, step, outcome, seconds, detail, data, monotonic_seconds)
+SELECT r.node, r.seq, r.at, r.transition_id, r.kind, r.step, r.outcome, r.seconds, r.detail, coalesce(r.data, '{}'),
+    r.monotonic_seconds
 FROM jsonb_populate_record(NULL::control.journal, $1::jsonb) r
 WHERE r.at >= $2
   AND NOT EXISTS (SELECT FROM control.journal k WHERE k.node = r.node AND k.at = r.at AND k.seq = r.seq)

@@ -232,6 +232,7 @@ def _values(entry: JournalEntry) -> tuple[Any, ...]:
         entry.seconds,
         storable(entry.detail),
         storable_json(entry.data),
+        entry.monotonic_seconds,
     )
 
 
@@ -244,6 +245,7 @@ def _entry(row: Record) -> JournalEntry:
         step=row["step"],
         outcome=row["outcome"],
         seconds=row["seconds"],
+        monotonic_seconds=row["monotonic_seconds"],
         detail=row["detail"],
         data=json.loads(row["data"]),
     )

@@ -2,8 +2,8 @@
 
 -- name: add_line
 -- Record an entry of this node's journal; no row when it is there already.
-INSERT INTO control.journal (node, seq, at, transition_id, kind, step, outcome, seconds, detail, data)
-SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb
+INSERT INTO control.journal (node, seq, at, transition_id, kind, step, outcome, seconds, detail, data, monotonic_seconds)
+SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb, $11
 WHERE NOT EXISTS (SELECT FROM control.journal WHERE node = $1 AND at = $3 AND seq = $2)
 ON CONFLICT DO NOTHING
 RETURNING seq

@@ -13,6 +13,7 @@ import pytest
 from lab.cluster import Cluster
 from lab.database import Database as LabDatabase
 from services.standby_controller.pair_document import HistoryGroup
+from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.transition_story import Topic, TransitionResult
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Database, open_database
@@ -34,7 +35,7 @@ from tests.integration.standby_controller.controllers import OneController, two_
 from tests.tier import MAJORS
 
 NOW = datetime.now(UTC) + timedelta(days=1)  # after the databases were made
-REQUEST = SyncRequest(Trigger.REQUEST, "admin", "key-1", "a", 1)
+REQUEST = SyncRequest(Trigger.REQUEST, "admin", "key-1", "a", 1, ClockOffset(-0.5, 0.25))
 KEPT = HistoryGroup()
 
 
@@ -53,9 +54,10 @@ class Side:
         """Record a sync of this node."""
         at = NOW + timedelta(seconds=seconds)
         sync, _ = await self.syncs.begin(replace(REQUEST, idempotency_key=f"key-{seconds}"), at)
-        await self.syncs.add_component(sync, ComponentRecord("shop", result, at, at, rows=3, rows_per_table={"t": 3}))
+        component = ComponentRecord("shop", result, at, at, rows=3, rows_per_table={"t": 3}, duration_seconds=0.75)
+        await self.syncs.add_component(sync, component)
         failure = None if result is SyncResult.SUCCEEDED else Failure("sync_failed", "no", "Wait.")
-        await self.syncs.end(sync, result, failure, at + timedelta(seconds=1))
+        await self.syncs.end(sync, result, failure, at + timedelta(seconds=1), 1.25)
         return sync.id
 
     async def tell(self, text: str) -> None:
@@ -109,7 +111,10 @@ async def test_both_show_what_either_recorded(sides: tuple[Side, Side]) -> None:
         await pull(a, b)
         await pull(b, a)
     assert await a.texts() == await b.texts() == ["from a", "from b"]
-    assert await a.syncs.read(ended) == await b.syncs.read(ended)
+    known = await a.syncs.read(ended)
+    assert known == await b.syncs.read(ended)
+    assert (known.offset, known.duration_seconds) == (ClockOffset(-0.5, 0.25), 1.25)
+    assert [component.duration_seconds for component in known.components] == [0.75]
     listed = await b.syncs.list_syncs(SyncFilter(), 10, None)
     assert [sync.id for sync in listed.items] == [ended]
     await a.syncs.end(running, SyncResult.SUCCEEDED, None, NOW)

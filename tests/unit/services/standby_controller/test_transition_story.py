@@ -160,3 +160,18 @@ def test_people_read_it_in_about_ten_lines() -> None:
         "GET /v1/rescues",
     ):
         assert words in shown, shown
+
+
+def test_a_clock_that_is_set_meanwhile_is_not_in_the_duration() -> None:
+    """Nor is the difference of two nodes' clocks: one node's monotonic clock tells it, unless it was booted."""
+    lines = [
+        line("a", "handover", "prepare", monotonic_seconds=70_000.0),
+        line("b", "switchover", "asked", monotonic_seconds=100.0),
+        line("b", "switchover", "open", monotonic_seconds=102.5),
+    ]
+    set_back = lines[2].entry.model_copy(update={"at": NOON + timedelta(hours=1)})
+    lines[2] = JournalLine("b", set_back)
+    assert tell(*lines).duration_seconds == 2.5
+    booted = set_back.model_copy(update={"monotonic_seconds": 5.0, "at": lines[1].entry.at + timedelta(seconds=7)})
+    assert tell(*lines[:2], JournalLine("b", booted)).duration_seconds == 7.0
+    assert tell(*lines[:2]).duration_seconds is None
