@@ -4,5 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-COMMANDS: Final = ("token", "status", "sync", "roles", "explain", "force_active", "may_serve", "close", "uninstall")
+COMMANDS: Final = (
+    "token",
+    "status",
+    "sync",
+    "config",
+    "roles",
+    "explain",
+    "force_active",
+    "may_serve",
+    "close",
+    "uninstall",
+)
 """Modules of this package; each has `add_command(commands)`."""

@@ -267,7 +267,7 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
         "INSERT INTO device SELECT n, 'device ' || n FROM generate_series(1, 500) AS n", "mdm", user="mdm"
     )
     (_, settings), (_, roles), (_, certificates), (_, fence), *rest = blocks()
-    (_, services), (_, look), (_, sync), (_, removal) = rest
+    (_, services), (_, look), (_, sync), (_, schedule), (_, removal) = rest
 
     with ProcessList() as processes:
         for server in servers:
@@ -298,6 +298,10 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
         told = secondary.run(sync)
         assert "succeeded: mdm by delta" in told
         assert secondary.cluster.psql("SELECT name FROM device WHERE id IN (7, 8)", "mdm") == "renamed"
+        told = secondary.run(schedule)
+        assert "sync.run_every=PT1H" in told
+        assert "lost by a failover at most: 21600 s" in told
+        assert "(first_run)" in told
 
     never = {secret for server in servers for secret in secrets_of(load_settings(server.config))}
     never |= {server.password for server in servers} | {server.apply_password for server in servers}
