@@ -39,6 +39,7 @@ from services.standby_controller.store.heartbeats import Heartbeats
 from services.standby_controller.store.history import History
 from services.standby_controller.store.history_log import HistoryLog
 from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.series import Series
 from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
@@ -91,8 +92,8 @@ async def assemble(
         audit = Audit(database, node)
         config = PairConfig(database, events, known, node, owner=lambda: monitor.owner)
         transitions = Transitions(database, events, node, _primary(settings))
-        feed, history_log = EventFeed(events, database), HistoryLog(database, transitions)
-        recorder = Recorder(heartbeats, events, history, transitions, audit, config, feed, clock)
+        feed, history_log, series = EventFeed(events, database), HistoryLog(database, transitions), Series(database)
+        recorder = Recorder(heartbeats, series, events, history, transitions, audit, config, feed, clock)
         limit_seconds = fact_limit_seconds(settings)
         doors = Doors(settings, controllers, clock)
         monitor = Monitor(
@@ -148,6 +149,7 @@ async def assemble(
             database=database,
             history=history,
             heartbeats=heartbeats,
+            series=series,
             events=events,
             audit=audit,
             recorder=recorder,
@@ -218,7 +220,7 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
 
     async def trim() -> None:
         if parts.database.is_prepared:
-            await recorder.trim()
+            await recorder.trim(parts.monitor.earliest_clock())
 
     return (
         Sibling("control database", keep_on),

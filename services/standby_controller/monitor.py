@@ -123,6 +123,12 @@ class Monitor:
         term = highest_term(self.nodes)
         return None if term is None else term.owner
 
+    def earliest_clock(self) -> datetime:
+        """Return the time that all clocks known here have passed, for what must not be done too early."""
+        now = self._clock.monotonic()
+        clocks = (facts.clock_at(now) for facts in self.peers if facts.present is not None)
+        return min([self._clock.now(), *(clock for clock in clocks if clock is not None)])
+
     def diagnosis(self, node_id: str) -> Diagnosis:
         """Return what is wrong with a node now; what was seen before a pause of this process counts for nothing."""
         self._set_series(node_id, self._fresh(node_id))
@@ -207,6 +213,7 @@ class Monitor:
                     round_trip_seconds=round_trip,
                     offset_low_seconds=None if sample is None else sample.low_seconds,
                     offset_high_seconds=None if sample is None else sample.high_seconds,
+                    silent_seconds=self._silent_seconds(before, heard.received_monotonic),
                 )
             )
         self._tell_changes(before, after)
@@ -264,8 +271,17 @@ class Monitor:
         )
         self._facts[node_id] = after
         if not before.is_own:
-            self._recorder.add_heartbeat(HeartbeatRecord(peer=node_id, at=sent_at, result=error.code))
+            silent = self._silent_seconds(before, self._clock.monotonic())
+            self._recorder.add_heartbeat(
+                HeartbeatRecord(peer=node_id, at=sent_at, result=error.code, silent_seconds=silent)
+            )
         self._tell_changes(before, after)
+
+    def _silent_seconds(self, before: NodeFacts, now: float) -> float | None:
+        """Return the time since a node's last answer, without what this process slept through."""
+        if before.answered_at_monotonic is None:
+            return None
+        return max(0.0, now - max(before.answered_at_monotonic, self._pauses.last_pause_ended() or 0.0))
 
     def _fresh(self, node_id: str) -> Series:
         """Return the evidence without what this process slept through, and with life signs of other kinds."""

@@ -193,6 +193,9 @@ class HistoryGroup(Group):
     heartbeat_count: Annotated[int, Field(ge=1000, le=10_000_000), WHOLE] = Field(
         500_000, description="Heartbeats kept at most."
     )
+    heartbeat_hours_days: Annotated[int, Field(ge=1, le=3650), WHOLE] = Field(
+        400, description="Sums of heartbeats by the hour, which outlive them, are forgotten when older than this."
+    )
     transition_days: Annotated[int, Field(ge=1, le=36500), WHOLE] = Field(
         3650, description="Failovers, switchovers and other changes of roles older than this are forgotten."
     )

@@ -19,6 +19,7 @@ from services.standby_controller.store.events import Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord, Heartbeats
 from services.standby_controller.store.history import History
 from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.series import Series
 from services.standby_controller.store.transitions import Transitions
 from shared.clock import Clock
 from shared.errors import PostgresError
@@ -50,6 +51,7 @@ class Recorder:
     def __init__(
         self,
         heartbeats: Heartbeats,
+        series: Series,
         events: Events,
         history: History,
         transitions: Transitions,
@@ -59,6 +61,7 @@ class Recorder:
         clock: Clock,
     ) -> None:
         self._heartbeats = heartbeats
+        self._series = series
         self._events = events
         self._history = history
         self._transitions = transitions
@@ -118,15 +121,20 @@ class Recorder:
             extra = {"count": waiting + len(self._waiting_heartbeats), "detail": str(error)}
             log.warning("records given up at the end", extra=extra)
 
-    async def trim(self) -> None:
-        """Forget history beyond the limits of the pair's configuration. Raises PostgresError."""
-        now, limits = self._clock.now(), self._config.known.history
+    async def trim(self, now: datetime) -> None:
+        """Forget history beyond the limits of the pair's configuration, and keep looks by the hour.
+
+        Raises PostgresError.
+        """
+        limits = self._config.known.history
+        await self._series.sum_up_hours(now)
         forgotten = {
             "syncs": await self._history.trim(now, limits.sync_days),
             "events": await self._events.trim(now, limits.sync_days),
             "transitions": await self._transitions.trim(now, limits.transition_days),
             "audit": await self._audit.trim(now, limits.audit_days),
             "heartbeats": await self._heartbeats.trim(now, limits.heartbeat_days, limits.heartbeat_count),
+            "heartbeat_hours": await self._series.trim_hours(now, limits.heartbeat_hours_days),
         }
         if any(forgotten.values()):
             log.info("history trimmed", extra=forgotten)

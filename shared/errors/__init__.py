@@ -78,6 +78,7 @@ from shared.errors.requests import (
     PreconditionRequired,
     RequestError,
     ScheduleGap,
+    WindowInvalid,
 )
 from shared.errors.roles import (
     AgentRuns,
@@ -177,5 +178,6 @@ __all__ = [
     "VersionUnsupported",
     "WalLevelInsufficient",
     "WarmstandbyError",
+    "WindowInvalid",
     "WrongPair",
 ]

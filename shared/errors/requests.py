@@ -28,6 +28,13 @@ class CursorInvalid(RequestError):
     default_hint = "Send `next_cursor` of the last answer unchanged, with the same filters, or leave it out."
 
 
+class WindowInvalid(RequestError):
+    """The history cannot be summed up over this window of time."""
+
+    code = "window_invalid"
+    default_hint = "Ask for a window that begins before it ends, and for longer spans (`bucket_seconds`) in a long one."
+
+
 class NameTaken(RequestError):
     """Something of this name exists already."""
 

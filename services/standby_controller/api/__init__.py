@@ -10,6 +10,7 @@ from services.standby_controller.api import (
     audit,
     configuration,
     events,
+    heartbeat_series,
     heartbeats,
     plan,
     probes,
@@ -17,6 +18,7 @@ from services.standby_controller.api import (
     roles,
     status,
     switches,
+    sync_series,
     syncs,
     tokens,
     transitions,
@@ -35,11 +37,13 @@ TAGS: Final = {
 
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     status.router,
+    sync_series.router,  # before the syncs: theirs are ids
     syncs.router,
     roles.router,
     rescues.router,
     plan.router,
     switches.router,
+    heartbeat_series.router,
     heartbeats.router,
     events.router,
     transitions.router,

@@ -80,6 +80,7 @@ class HistoryPatch(Demand):
     sync_days: Annotated[int, WHOLE] | None = None
     heartbeat_days: Annotated[int, WHOLE] | None = None
     heartbeat_count: Annotated[int, WHOLE] | None = None
+    heartbeat_hours_days: Annotated[int, WHOLE] | None = None
     transition_days: Annotated[int, WHOLE] | None = None
     audit_days: Annotated[int, WHOLE] | None = None
 

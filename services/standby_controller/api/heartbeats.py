@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Viewer
 from services.standby_controller.api.parts import PartsOf
+from services.standby_controller.api.tables import CSV, as_csv, link_to_next, wants_csv
 from services.standby_controller.api.wire import (
     CODE,
     DEFAULT_LIMIT,
@@ -28,6 +29,11 @@ from shared.node.model import State
 
 router: Final = APIRouter(prefix="/v1/heartbeats", tags=["people"])
 
+_COLUMNS: Final = (
+    "peer", "at", "result", "state", "term_epoch", "round_trip_seconds", "offset_low_seconds", "offset_high_seconds",
+    "silent_seconds",
+)  # fmt: skip
+
 
 class HeartbeatAnswer(Answer):
     """One look at one peer."""
@@ -40,6 +46,9 @@ class HeartbeatAnswer(Answer):
     round_trip_seconds: float | None
     offset_low_seconds: float | None = Field(description="The peer's clock minus this node's is at least this.")
     offset_high_seconds: float | None = Field(description="… and at most this.")
+    silent_seconds: float | None = Field(
+        description="Since the answer before it, by the monotonic clock; null where the controller had none yet."
+    )
 
     @classmethod
     def of(cls, record: HeartbeatRecord) -> HeartbeatAnswer:
@@ -53,6 +62,7 @@ class HeartbeatAnswer(Answer):
             round_trip_seconds=record.round_trip_seconds,
             offset_low_seconds=record.offset_low_seconds,
             offset_high_seconds=record.offset_high_seconds,
+            silent_seconds=record.silent_seconds,
         )
 
 
@@ -61,9 +71,13 @@ class HeartbeatAnswer(Answer):
     operation_id="listHeartbeats",
     summary="List looks at the peers, newest first",
     response_model=ListAnswer[HeartbeatAnswer],
-    responses=problem_responses(*ACCESS_ERRORS, CursorInvalid),
+    responses={
+        200: {"description": "A page of looks.", "content": {CSV: {"schema": {"type": "string"}}}},
+        **problem_responses(*ACCESS_ERRORS, CursorInvalid),
+    },
 )
 async def list_heartbeats(
+    request: Request,
     parts: PartsOf,
     _: Viewer,
     *,
@@ -73,8 +87,16 @@ async def list_heartbeats(
     at_before: Before = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
-) -> ListAnswer[HeartbeatAnswer]:
-    """Read what each heartbeat said, how long it took and what it tells of the clocks."""
+) -> Any:
+    """Read what each heartbeat said, how long it took and what it tells of the clocks.
+
+    `Accept: text/csv` gives the page as CSV, with `Link` to the next one.
+    """
     wanted = HeartbeatFilter(peer, result, at_from, at_before)
     page = await parts.heartbeats.list_heartbeats(wanted, limit, cursor)
-    return ListAnswer[HeartbeatAnswer](items=tuple(map(HeartbeatAnswer.of, page.items)), next_cursor=page.next_cursor)
+    items = tuple(map(HeartbeatAnswer.of, page.items))
+    if wants_csv(request):
+        rows = (item.model_dump(mode="json") for item in items)
+        text = as_csv(_COLUMNS, ([row[name] for name in _COLUMNS] for row in rows))
+        return Response(text, media_type=CSV, headers=link_to_next(request, page.next_cursor))
+    return ListAnswer[HeartbeatAnswer](items=items, next_cursor=page.next_cursor)

@@ -27,6 +27,7 @@ from services.standby_controller.store.heartbeats import Heartbeats
 from services.standby_controller.store.history import History
 from services.standby_controller.store.history_log import HistoryLog
 from services.standby_controller.store.pair_config import PairConfig
+from services.standby_controller.store.series import Series
 from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
@@ -47,6 +48,7 @@ class Parts:
     database: Database
     history: History
     heartbeats: Heartbeats
+    series: Series
     events: Events
     audit: Audit
     recorder: Recorder

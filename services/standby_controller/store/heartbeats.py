@@ -27,6 +27,8 @@ class HeartbeatRecord:
     round_trip_seconds: float | None = None
     offset_low_seconds: float | None = None
     offset_high_seconds: float | None = None
+    silent_seconds: float | None = None
+    """Since the answer before it, by the monotonic clock; None where this process had none yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Heartbeats:
             [record.round_trip_seconds for record in records],
             [record.offset_low_seconds for record in records],
             [record.offset_high_seconds for record in records],
+            [record.silent_seconds for record in records],
         ]
         await self._database.execute(_QUERIES["add_heartbeats"], *columns)
 
@@ -90,4 +93,5 @@ def _heartbeat(row: Record) -> HeartbeatRecord:
         round_trip_seconds=row["round_trip_seconds"],
         offset_low_seconds=row["offset_low_seconds"],
         offset_high_seconds=row["offset_high_seconds"],
+        silent_seconds=row["silent_seconds"],
     )

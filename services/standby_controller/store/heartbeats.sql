@@ -2,8 +2,10 @@
 
 -- name: add_heartbeats
 -- Record some looks at peers (unnest of several arrays is known by its bare name alone).
-INSERT INTO control.heartbeats (peer, at, result, state, term_epoch, round_trip_seconds, offset_low_seconds, offset_high_seconds)
-SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::float8[], $7::float8[], $8::float8[])
+INSERT INTO control.heartbeats (peer, at, result, state, term_epoch, round_trip_seconds, offset_low_seconds, offset_high_seconds,
+    silent_seconds)
+SELECT * FROM unnest($1::text[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[], $6::float8[], $7::float8[], $8::float8[],
+    $9::float8[])
 
 -- name: list_heartbeats
 -- List looks newest first, after an id, by what is asked for (NULL asks for anything).

@@ -25,6 +25,7 @@ Contract = tuple[Any, dict[str, str]]
 INPUTS = {"parameters", "requestBody"}
 BEYOND_SCHEMAS = {
     "list_cursor_invalid",
+    "window_invalid",
     "precondition_required",
     "precondition_failed",
     "config_refused",
