@@ -21,6 +21,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import ErrorDetails
 
 from services.standby_controller.policy.intervals import EXAMPLES, Every, format_seconds, parse_every
 from services.standby_controller.policy.schedule import BEGINNING, FirstRun, Schedule
@@ -28,6 +29,8 @@ from shared.errors import ConfigRefused
 
 SHORTEST_INTERVAL_SECONDS: Final = 3600
 LONGEST_INTERVAL_SECONDS: Final = 31 * 86400
+_WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor")
+_SHOWN_LENGTH: Final = 60
 OLD_FAILURES: Final = "misses_until_lost"
 OLD_INTERVAL: Final = "interval_seconds"
 _START_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
@@ -289,10 +292,7 @@ def parse_document(value: Any) -> PairDocument:
     try:
         document = PairDocument.model_validate_json(json.dumps(value))
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'document'}: {item['msg']}"
-            for item in error.errors(include_url=False)
-        )
+        problems = "; ".join(_describe(item) for item in error.errors(include_url=False))
         raise ConfigRefused(problems) from error
     sync, limit = document.sync, document.failover.data_age_limit_seconds
     if sync.interval_seconds < SHORTEST_INTERVAL_SECONDS and not sync.accept_short_interval:
@@ -312,6 +312,14 @@ def parse_document(value: Any) -> PairDocument:
             f"monitor.offset_warning_seconds ({monitor.offset_warning_seconds:g}): the limit must not come first"
         )
     return document
+
+
+def _describe(fault: ErrorDetails) -> str:
+    """Return key, value and what is allowed; texts are shown only of groups that hold no secret."""
+    name, message = ".".join(map(str, fault["loc"])) or "document", fault["msg"].removeprefix("Value error, ")
+    given, group = fault.get("input"), fault["loc"][0] if fault["loc"] else None
+    is_shown = isinstance(given, bool | int | float) or (isinstance(given, str) and group in _WITHOUT_SECRETS)
+    return f"{name}: {json.dumps(given)[:_SHOWN_LENGTH]}: {message}" if is_shown else f"{name}: {message}"
 
 
 def _with_new_failures(value: dict[str, Any]) -> dict[str, Any]:

@@ -128,7 +128,9 @@ async def _on_invalid_request(_: Request, error: Exception) -> ProblemResponse:
 
 def _describe(fault: dict[str, Any]) -> str:
     location: Sequence[int | str] = fault["loc"]
-    return f"{'.'.join(str(part) for part in location)}: {str(fault['msg']).removeprefix('Value error, ')}"
+    given = fault.get("input")
+    shown = f"{given}: " if isinstance(given, bool | int | float) else ""  # a text may be a secret
+    return f"{'.'.join(str(part) for part in location)}: {shown}{str(fault['msg']).removeprefix('Value error, ')}"
 
 
 async def _on_http_exception(request: Request, error: Exception) -> ProblemResponse:
