@@ -12,9 +12,9 @@ from typing import Final
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pair_document import PairDocument
 from services.standby_controller.peer_views import PeerViews
-from services.standby_controller.policy.advice import CopySight
 from services.standby_controller.policy.durations import duration
 from services.standby_controller.policy.saving import age_limit_of
+from services.standby_controller.policy.sights import CopySight
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.database import Database

@@ -43,6 +43,7 @@ class NodeFacts:
     offset: ClockOffset | None = None
     drift: ClockDrift | None = None
     round_trip_seconds: float | None = None
+    certificate_expires_at: datetime | None = None
 
     @property
     def present(self) -> Heartbeat | None:

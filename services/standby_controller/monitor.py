@@ -200,6 +200,7 @@ class Monitor:
             offset=None if before.is_own else peer_clock.offset,
             drift=None if before.is_own else peer_clock.drift,
             round_trip_seconds=round_trip,
+            certificate_expires_at=heard.certificate_expires_at,
         )
         self._facts[node_id] = after
         if not before.is_own:

@@ -10,9 +10,9 @@ from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pace import pace_of
 from services.standby_controller.pair_document import ClockSkewPolicy, FailoverPolicy
-from services.standby_controller.policy.advice import ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
 from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
+from services.standby_controller.policy.sights import ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.records import ComponentRecord, SyncResult
 from services.standby_controller.sync import SyncRunner
@@ -149,7 +149,14 @@ class Lookout:
             disk_floor_bytes=None if present is None or present.disk is None else present.disk.floor_bytes,
             is_clock_synchronised=facts.is_clock_synchronised,
             kind=self._kind(facts),
+            versions=None if present is None else present.versions,
+            resources=None if present is None else present.resources,
+            certificate_seconds_left=self._certificate_seconds_left(facts),
         )
+
+    def _certificate_seconds_left(self, facts: NodeFacts) -> float | None:
+        ends = facts.certificate_expires_at
+        return None if ends is None else _seconds(self._clock.now(), ends)
 
     def _kind(self, facts: NodeFacts) -> FailureKind:
         diagnosis = self._monitor.diagnosis(facts.node_id)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Self
 from urllib.parse import quote
 
 from shared.clock import Clock, format_instant
-from shared.node.link import DEADLINE_SECONDS, own_http, peer_http
+from shared.node.link import DEADLINE_SECONDS, certificate_expiry, own_http, peer_http
 from shared.node.model import (
     AttemptName,
     Components,
@@ -37,6 +37,8 @@ from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 from shared.settings import PeerSettings, Settings
 
 OPEN_EXPORT_SECONDS: Final = 120.0
+RENEWAL: Final = timedelta(days=30)
+LOOK_AGAIN_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,15 @@ class Heard:
     received_at: datetime
     sent_monotonic: float
     received_monotonic: float
+    certificate_expires_at: datetime | None = None
+    """Of the certificate that the answer came under; None without TLS."""
 
 
 class NodeClient(ReturningLink):
     """One node's agent, seen from here; what every method raises is said at NodeLink."""
+
+    _looked_at: float | None = None
+    """When a certificate that expires soon was last looked for anew (monotonic)."""
 
     @classmethod
     def of_peer(
@@ -83,10 +90,19 @@ class NodeClient(ReturningLink):
     async def heartbeat(self) -> Heard:
         """Read the heartbeat and note when the request left and the answer came."""
         sent_at, sent_monotonic = self._clock.now(), self._clock.monotonic()
-        response = await self._ask("GET", "/heartbeat", params={"sent_at": format_instant(sent_at)})
+        params, is_last = {"sent_at": format_instant(sent_at)}, self._is_to_be_renewed(sent_monotonic)
+        response = await self._ask("GET", "/heartbeat", params=params, is_last=is_last)
         received_monotonic, received_at = self._clock.monotonic(), self._clock.now()
-        heartbeat = self._parse(response, Heartbeat.model_validate_json)
-        return Heard(heartbeat, sent_at, received_at, sent_monotonic, received_monotonic)
+        heartbeat, expires_at = self._parse(response, Heartbeat.model_validate_json), certificate_expiry(response)
+        if expires_at is None or expires_at - received_at > RENEWAL:
+            self._looked_at = None
+        elif is_last or self._looked_at is None:
+            self._looked_at = received_monotonic
+        return Heard(heartbeat, sent_at, received_at, sent_monotonic, received_monotonic, expires_at)
+
+    def _is_to_be_renewed(self, now: float) -> bool:
+        """Say whether to connect anew: a kept connection would go on showing a certificate that was replaced."""
+        return self._looked_at is not None and now - self._looked_at >= LOOK_AGAIN_SECONDS
 
     async def node(self) -> NodeView:
         """Read the node's record."""

@@ -7,8 +7,10 @@ stands in `failures.py`.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
@@ -78,10 +80,15 @@ class NodeLink:
         body: str | None = None,
         deadline_seconds: float | None = None,
         is_named: bool = True,
+        is_last: bool = False,
     ) -> httpx.Response:
-        """Return the whole answer, checked, within the deadline as a whole; a probe's does not name who speaks."""
+        """Return the whole answer, checked, within the deadline as a whole; a probe's does not name who speaks.
+
+        The connection is closed after the last one, so that the next makes a new one.
+        """
         seconds = self._deadline_seconds if deadline_seconds is None else deadline_seconds
         headers = self._speaker().headers() | ({} if body is None else {"Content-Type": "application/json"})
+        headers |= {"Connection": "close"} if is_last else {}
         try:
             async with asyncio.timeout(seconds):
                 response = await self._http.request(
@@ -163,6 +170,16 @@ class NodeLink:
     @property
     def _name(self) -> str:
         return f"node {self.node_id} at {self._address}"
+
+
+def certificate_expiry(response: httpx.Response) -> datetime | None:
+    """Return until when the certificate counts that the answer came under; None without TLS."""
+    stream = response.extensions.get("network_stream")
+    tls = None if stream is None else stream.get_extra_info("ssl_object")
+    if not isinstance(tls, ssl.SSLObject | ssl.SSLSocket):
+        return None
+    ends = (tls.getpeercert() or {}).get("notAfter")
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if isinstance(ends, str) else None
 
 
 _LIMITS: Final = httpx.Limits(max_connections=64, max_keepalive_connections=8, keepalive_expiry=KEEP_CONNECTION_SECONDS)

@@ -151,6 +151,22 @@ class DiskSpace(Wire):
     checked_age_seconds: float = Field(description="How long ago the agent looked.")
 
 
+class DiskSize(Wire):
+    """The disk under one folder of the node."""
+
+    folder: str = Field(description="Its name in node.toml: state_dir or data_dir.")
+    total_bytes: int
+    free_bytes: int
+
+
+class Resources(Wire):
+    """What the node's machine has, as far as the agent can see; in a container what that may use."""
+
+    cpu_count: int | None = None
+    memory_bytes: int | None = None
+    disks: tuple[DiskSize, ...] = ()
+
+
 class ApplicationHealth(Wire):
     """What the agent of the active node last saw of the application."""
 
@@ -241,6 +257,7 @@ class Heartbeat(Envelope):
         None, description="Null where no look is configured, on a node that is not active, and before the first look."
     )
     disk: DiskSpace | None = Field(None, description="Null before the first look.")
+    resources: Resources | None = Field(None, description="Null before the first look.")
     components: tuple[ComponentStatus, ...] = ()
     uptime_seconds: float
     versions: Versions

@@ -80,6 +80,7 @@ def heartbeat_router(
             database=health,
             application=application(),
             disk=disk.space(),
+            resources=disk.resources(),
             components=components(),
             uptime_seconds=clock.monotonic() - started,
             versions=Versions(warmstandby=VERSION, python=platform.python_version(), postgres=health.server_version),

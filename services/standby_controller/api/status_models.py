@@ -9,11 +9,11 @@ from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.sync_models import SyncAnswer
 from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
 from services.standby_controller.facts import NodeFacts, Reach
-from services.standby_controller.policy.advisory import Advisory
 from services.standby_controller.policy.clock_drift import ClockDrift
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.protection import Reason
 from services.standby_controller.policy.schedule import Why
+from services.standby_controller.policy.sights import Advisory
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.records import ComponentRecord
 from shared.node.model import (
@@ -22,6 +22,7 @@ from shared.node.model import (
     ComponentStatus,
     DatabaseHealth,
     Problem,
+    Resources,
     Term,
     UnkeptTable,
     Versions,
@@ -126,6 +127,10 @@ class NodeAnswer(Answer):
     attempt: Attempt | None
     database: DatabaseHealth | None
     versions: Versions | None
+    resources: Resources | None
+    certificate_expires_at: Instant | None = Field(
+        description="Of its agent's certificate, as this controller saw it last; null without TLS."
+    )
     failure: FailureAnswer | None
 
     @classmethod
@@ -153,6 +158,8 @@ class NodeAnswer(Answer):
             attempt=present.attempt if present else None,
             database=present.database if present else None,
             versions=present.versions if present else None,
+            resources=present.resources if present else None,
+            certificate_expires_at=facts.certificate_expires_at,
             failure=FailureAnswer.of(facts.problem),
         )
 

@@ -3,118 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from services.standby_controller.policy.advice_on_habits import (
-    advise_on_disks,
-    advise_on_pace,
-    advise_on_power,
-    advise_on_practice,
+    about_disks,
+    about_pace,
+    about_power,
+    about_practice,
 )
-from services.standby_controller.policy.advisory import Advisory
-from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, Skew, skew_of
-from services.standby_controller.policy.clock_words import describe_offset, name_wrong_clock
+from services.standby_controller.policy.advice_on_pairs import about_certificates, about_clock, about_differences
 from services.standby_controller.policy.detector import FailureKind
 from services.standby_controller.policy.durations import count, duration
-from services.standby_controller.policy.sync_pace import SyncPace
+from services.standby_controller.policy.sights import Advisory, PeerSight, Situation
 from services.standby_controller.severity import Severity
 from shared.node.model import State
-
-
-@dataclass(frozen=True, slots=True)
-class PeerSight:
-    """What is known of one node now."""
-
-    node_id: str
-    is_own: bool
-    is_lost: bool
-    state: State | None
-    silent_seconds: float | None
-    is_refusing: bool = False
-    problem_code: str | None = None
-    problem_text: str | None = None
-    is_database_healthy: bool | None = None
-    database_problem_text: str | None = None
-    database_problem_hint: str | None = None
-    broken_captures: tuple[str, ...] = ()
-    offset: ClockOffset | None = None
-    is_clock_synchronised: bool | None = None
-    kind: FailureKind = FailureKind.WELL
-    """What is certain to be wrong with a peer."""
-    disk_free_bytes: int | None = None
-    disk_floor_bytes: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ComponentSight:
-    """How old one component's copy is."""
-
-    name: str
-    data_age_seconds: float | None
-    unkept_count: int = 0
-    drift_count: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CopySight:
-    """The copy on a standby as a whole; None where nothing was copied, or nothing is known."""
-
-    node_id: str
-    age_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """The pair at one moment, as one controller sees it."""
-
-    own: PeerSight
-    peers: tuple[PeerSight, ...]
-    components: tuple[ComponentSight, ...]
-    interval_seconds: float
-    is_schedule_enabled: bool
-    offset_warning_seconds: float
-    offset_limit_seconds: float = 10.0
-    is_holding_for_skew: bool = False
-    """Over that limit, syncs are held."""
-    sync_failures_in_a_row: int = 0
-    last_sync_problem: str | None = None
-    last_sync_hint: str | None = None
-    is_policy_promote: bool = True
-    is_armed: bool = True
-    is_in_maintenance: bool = False
-    has_referee: bool = True
-    is_no_referee_acknowledged: bool = False
-    worst_case_detection_seconds: float = 0.0
-    takeover_seconds: float = 0.0
-    """From the certainty that the active node is gone to serving, as far as that is known."""
-    copies: tuple[CopySight, ...] = ()
-    pace: SyncPace | None = None
-    practised_ago_seconds: float | None = None
-    is_power_kept: bool | None = None
-    """Whether this server waits for a running sync before it shuts down; None where no sync has tried."""
-
-    @property
-    def is_standby(self) -> bool:
-        """Say whether this node follows another."""
-        return self.own.state is State.STANDBY
-
-    @property
-    def takes_over_by_itself(self) -> bool:
-        """Say whether a standby is meant to take over without being told."""
-        return self.is_policy_promote and self.is_armed and not self.is_in_maintenance
-
-    @property
-    def data_loss_seconds(self) -> float | None:
-        """Return how much would be lost if the active node died now: the youngest copy counts; None where none is."""
-        ages = [copy.age_seconds for copy in self.copies if copy.age_seconds is not None]
-        return min(ages, default=None)
-
-    @property
-    def clock_limits(self) -> ClockLimits:
-        """Return by which limits clocks are judged."""
-        return ClockLimits(self.offset_warning_seconds, self.offset_limit_seconds, self.is_holding_for_skew)
 
 
 def data_age_limit_seconds(interval_seconds: float) -> float:
@@ -126,13 +29,15 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
     """Return all advisories, the most important first."""
     found = [
         *_about_nodes(situation),
+        *about_differences(situation),
+        *about_certificates(situation),
         *_about_failover(situation),
         *_about_components(situation),
         *_about_schedule(situation),
-        *advise_on_pace(situation),
-        *advise_on_practice(situation),
-        *advise_on_disks(situation),
-        *advise_on_power(situation),
+        *about_pace(situation),
+        *about_practice(situation),
+        *about_disks(situation),
+        *about_power(situation),
     ]
     order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
     return tuple(sorted(found, key=lambda advisory: order[advisory.severity]))
@@ -241,30 +146,7 @@ def _about_node(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
             f"Node {node.node_id} does not capture the changes of component {component}.",
             "The next sync copies everything again. GET /v1/components shows what is wrong.",
         )
-    yield from _about_clock(node, situation)
-
-
-def _about_clock(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
-    skew = skew_of(node.offset, situation.clock_limits)
-    if node.offset is not None and skew is not Skew.NONE:
-        is_critical = skew is Skew.EXCESSIVE
-        wrong = name_wrong_clock(node.node_id, situation.own.is_clock_synchronised, node.is_clock_synchronised)
-        held = " Syncs are held until then." if is_critical and situation.clock_limits.is_holding else ""
-        yield Advisory(
-            "clock_skew",
-            Severity.CRITICAL if is_critical else Severity.WARNING,
-            node.node_id,
-            f"{describe_offset(node.node_id, node.offset)}. {wrong.text}",
-            f"Set up time synchronisation (chrony or systemd-timesyncd) {wrong.where}.{held}",
-        )
-    if node.is_clock_synchronised is False:
-        yield Advisory(
-            "clock_unsynchronised",
-            Severity.WARNING,
-            node.node_id,
-            f"Nothing keeps the clock of node {node.node_id} right: its kernel says that it is not synchronised.",
-            "Set up time synchronisation (chrony or systemd-timesyncd) on that server; in a container, on its host.",
-        )
+    yield from about_clock(node, situation)
 
 
 _KINDS: Final[Mapping[FailureKind, tuple[str, str, str]]] = MappingProxyType(

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from services.standby_controller.policy.advisory import Advisory
 from services.standby_controller.policy.durations import count, duration
+from services.standby_controller.policy.sights import Advisory, Situation
 from services.standby_controller.severity import Severity
-
-if TYPE_CHECKING:
-    from services.standby_controller.policy.advice import Situation
 
 PRACTICE_SECONDS: Final = 180 * 86400.0
 _LEAST_IDLE_SHARE: Final = 0.1
 _NARROW_DISK: Final = 4
 
 
-def advise_on_pace(situation: Situation) -> Iterator[Advisory]:
+def about_pace(situation: Situation) -> Iterator[Advisory]:
     """Yield advice where syncs fill their interval, or will."""
     pace, interval = situation.pace, situation.interval_seconds
     if pace is None or not situation.is_schedule_enabled:
@@ -68,7 +65,7 @@ def advise_on_pace(situation: Situation) -> Iterator[Advisory]:
         )
 
 
-def advise_on_practice(situation: Situation) -> Iterator[Advisory]:
+def about_practice(situation: Situation) -> Iterator[Advisory]:
     """Yield advice where roles have not changed for long: what is not practised does not work when it must."""
     ago = situation.practised_ago_seconds
     if ago is not None and ago > PRACTICE_SECONDS:
@@ -82,7 +79,7 @@ def advise_on_practice(situation: Situation) -> Iterator[Advisory]:
         )
 
 
-def advise_on_disks(situation: Situation) -> Iterator[Advisory]:
+def about_disks(situation: Situation) -> Iterator[Advisory]:
     """Yield advice where a node's disk is nearly full."""
     for node in (situation.own, *situation.peers):
         free, floor = node.disk_free_bytes, node.disk_floor_bytes
@@ -98,7 +95,7 @@ def advise_on_disks(situation: Situation) -> Iterator[Advisory]:
         )
 
 
-def advise_on_power(situation: Situation) -> Iterator[Advisory]:
+def about_power(situation: Situation) -> Iterator[Advisory]:
     """Yield advice where a shutdown of this server would not wait for a running sync."""
     if situation.is_power_kept is False:
         yield Advisory(

@@ -36,6 +36,12 @@ async def test_what_was_seen_carries_its_age(tmp_path: Path) -> None:
     assert space is not None
     assert abs(space.free_bytes - shutil.disk_usage(folder).free) < 2**30
     assert (space.floor_bytes, space.checked_age_seconds) == (7, 0.0)
+    resources = watch.resources()
+    assert resources is not None
+    assert (resources.cpu_count or 0) >= 1
+    assert (resources.memory_bytes or 0) > 2**20
+    assert [disk.folder for disk in resources.disks] == ["state_dir", "data_dir"]
+    assert resources.disks[1].total_bytes == shutil.disk_usage(folder).total
     folder.rmdir()
     clock.seconds += 60
     await watch.look()

@@ -6,17 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from services.standby_controller.policy.advice import (
-    ComponentSight,
-    CopySight,
-    PeerSight,
-    Situation,
-    advise,
-    data_age_limit_seconds,
-    summarise,
-)
+from services.standby_controller.policy.advice import advise, data_age_limit_seconds, summarise
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.detector import FailureKind
+from services.standby_controller.policy.sights import ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.policy.sync_pace import SyncPace
 from services.standby_controller.severity import Severity
 from shared.node.model import State
