@@ -84,6 +84,22 @@ def _settings() -> Iterator[str]:
         group = _resolve(document, reference)
         yield from ("", f"### {name}", "", group["description"], "")
         yield from _table(document, group)
+        for kind in _kinds_of(document, group):
+            yield from (
+                "",
+                f"#### A channel of kind `{kind['properties']['kind']['const']}`",
+                "",
+                kind["description"],
+                "",
+            )
+            yield from _table(document, kind)
+
+
+def _kinds_of(root: Schema, group: Schema) -> Iterator[Schema]:
+    """Yield the kinds of entries that a map of the group may hold."""
+    for field in group["properties"].values():
+        entries: Any = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), {})
+        yield from (_resolve(root, one) for one in (entries.get("oneOf", ()) if isinstance(entries, dict) else ()))
 
 
 def _table(root: Schema, section: Schema) -> Iterator[str]:
@@ -113,6 +129,10 @@ def _default(field: Schema) -> str:
 def _allowed(root: Schema, field: Schema) -> str:
     """Say what a value may be: its choices, or its type with its limits."""
     field = _resolve(root, field)
+    if "const" in field:
+        return f"`{field['const']}`"
+    if any(_kinds_of(root, {"properties": {"": field}})):
+        return "table"
     choices = [_resolve(root, one) for one in field.get("anyOf", ()) if one.get("type") != "null"]
     if choices:
         field = {**choices[0], "description": field.get("description", "")}

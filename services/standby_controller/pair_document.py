@@ -11,20 +11,15 @@ from enum import StrEnum
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from services.standby_controller.channel_checks import faults_of, unmask
+from services.standby_controller.pair_channels import REVEALED, NotificationsGroup, carry_channels, usable_channels
 from services.standby_controller.policy.intervals import EXAMPLES, Every, format_seconds, parse_every
 from services.standby_controller.policy.schedule import BEGINNING, FirstRun, Schedule
+from services.standby_controller.setting_group import WHOLE as WHOLE
+from services.standby_controller.setting_group import Group as Group
 from shared.errors import ConfigRefused
 
 SHORTEST_INTERVAL_SECONDS: Final = 3600
@@ -33,15 +28,8 @@ _WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor")
 _SHOWN_LENGTH: Final = 60
 OLD_FAILURES: Final = "misses_until_lost"
 OLD_INTERVAL: Final = "interval_seconds"
+_CHANNELS: Final = ("notifications", "channels")
 _START_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
-
-
-def _as_whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-WHOLE: Final = BeforeValidator(_as_whole)
-"""An integer as JSON Schema has it: 60.0 is one, "60" and true are not. Stands after the limits of the number."""
 
 
 def _check_start_time(value: str) -> str:
@@ -128,12 +116,6 @@ FALSE_IS_NARROWER: Final = Narrower((False, True))
 TRUE_IS_NARROWER: Final = Narrower((True, False))
 PROMOTE_IS_WIDER: Final = Narrower((FailoverPolicy.KEEP_IN_STANDBY, FailoverPolicy.PROMOTE))
 TAKEOVER_IS_WIDER: Final = Narrower((ApplicationPolicy.ALARM, ApplicationPolicy.TAKEOVER))
-
-
-class Group(BaseModel):
-    """A group of settings: frozen, strict, and a key it does not know is an error."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
 
 class SyncGroup(Group):
@@ -279,6 +261,7 @@ class PairDocument(Group):
     history: HistoryGroup = HistoryGroup()
     failover: FailoverGroup = FailoverGroup()
     monitor: MonitorGroup = MonitorGroup()
+    notifications: NotificationsGroup = NotificationsGroup()
 
     @model_validator(mode="before")
     @classmethod
@@ -311,6 +294,8 @@ def parse_document(value: Any) -> PairDocument:
             f"monitor.offset_limit_seconds ({monitor.offset_limit_seconds:g}) is under "
             f"monitor.offset_warning_seconds ({monitor.offset_warning_seconds:g}): the limit must not come first"
         )
+    if faults := tuple(faults_of(document.notifications)):
+        raise ConfigRefused("; ".join(faults))
     return document
 
 
@@ -338,6 +323,27 @@ def _with_new_interval(value: dict[str, Any]) -> dict[str, Any]:
     return {**value, "sync": {**kept, "run_every": format_seconds(sync[OLD_INTERVAL])}}
 
 
+def changed_document(value: dict[str, Any], base: PairDocument) -> PairDocument:
+    """Return the document of a revealed value in which a masked secret stands for what `base` holds.
+
+    Raises ConfigRefused, also for a mask that stands for nothing.
+    """
+    unmasked, faults = unmask(value, revealed(base))
+    if faults:
+        raise ConfigRefused("; ".join(faults))
+    return parse_document(unmasked)
+
+
+def revealed(document: PairDocument) -> dict[str, Any]:
+    """Return all values with their secrets; never for people."""
+    return document.model_dump(mode="json", context=REVEALED)
+
+
+def stored_form(document: PairDocument) -> dict[str, Any]:
+    """Return what is stored and told to the other nodes' controllers: secrets too, and defaults left out."""
+    return document.model_dump(mode="json", exclude_defaults=True, context=REVEALED)
+
+
 def usable_document(value: Any) -> PairDocument:
     """Return the document of a stored value as far as this release understands it; the rest has its defaults.
 
@@ -352,7 +358,8 @@ def usable_document(value: Any) -> PairDocument:
         for name, field in PairDocument.model_fields.items():
             known = getattr(field.annotation, "model_fields", {})
             values = groups.get(name)
-            for key, item in values.items() if isinstance(values, dict) else ():
+            for key, stored in values.items() if isinstance(values, dict) else ():
+                item = usable_channels(stored) if (name, key) == _CHANNELS else stored
                 if key in known and _is_allowed({**understood, name: {**understood.get(name, {}), key: item}}):
                     understood.setdefault(name, {})[key] = item
         return PairDocument.model_validate_json(json.dumps(understood))
@@ -370,6 +377,9 @@ def carry_unknown(before: Any, after: dict[str, Any]) -> dict[str, Any]:
             unknown = {key: value for key, value in group.items() if key not in known}
             if unknown:
                 carried[name] = {**carried.get(name, {}), **unknown}
+            if name == _CHANNELS[0]:
+                kept = carry_channels(group.get(_CHANNELS[1]), carried.get(name, {}).get(_CHANNELS[1]))
+                carried |= {name: {**carried.get(name, {}), _CHANNELS[1]: kept}} if kept else {}
     return carried
 
 

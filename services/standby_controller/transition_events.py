@@ -1,4 +1,7 @@
-"""The events that tell of a change of roles, made of the agent's journal afterwards. Pure."""
+"""The events that tell of a change of roles, made of the agent's journal afterwards. Pure.
+
+The same entry gives the same events, key and epoch included.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,13 @@ def events_of_entry(entry: JournalEntry, node: str, *, is_first: bool) -> Iterat
     if entry.kind not in LAST_ACTS:
         return
     data = {"transition_id": entry.transition_id, "kind": entry.kind, "step": entry.step, "node": node, **entry.data}
+    told = entry.data.get("epoch")
+    epoch = int(told) if isinstance(told, int) or (isinstance(told, str) and told.isascii() and told.isdigit()) else 0
     weight = Severity.INFO if entry.kind == "switchover" else Severity.CRITICAL
 
     def event(kind: EventKind, severity: Severity, text: str) -> NewEvent:
-        return NewEvent(entry.at, kind, severity, entry.transition_id, text, data)
+        key = f"{entry.transition_id}-{entry.seq}"  # the same, whoever reads the journal, and when
+        return NewEvent(entry.at, kind, severity, entry.transition_id, text, data, key=f"{key}-{kind}", epoch=epoch)
 
     why = f": {entry.detail}" if entry.detail else ""
     if is_first:

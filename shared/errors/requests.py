@@ -89,3 +89,11 @@ class ConfirmationNeeded(RequestError):
 
     code = "confirmation_needed"
     default_hint = "The detail says what to send besides."
+
+
+class NotificationNotDead(RequestError):
+    """Only what could not be sent can be sent again."""
+
+    code = "notification_not_dead"
+    status = 409
+    default_hint = "GET /v1/notifications?state=dead lists what can be sent again."

@@ -25,8 +25,9 @@ from services.standby_controller.pair_document import (
     FailoverPolicy,
     PairDocument,
     ReturnPolicy,
+    changed_document,
     merge_patch,
-    parse_document,
+    revealed,
 )
 from services.standby_controller.policy.detector import worst_case_detection_seconds
 from services.standby_controller.policy.pair_merge import is_overruled
@@ -115,6 +116,40 @@ class MonitorPatch(Demand):
     clock_skew_policy: Annotated[ClockSkewPolicy, Field(strict=False)] | None = None
 
 
+class ChannelPatch(Demand):
+    """Changes of a channel, whatever its kind; a new one needs `kind` and what that kind needs."""
+
+    kind: str | None = None
+    enabled: bool | None = None
+    min_severity: str | None = None
+    include: list[str] | None = None
+    exclude: list[str] | None = None
+    timeout_seconds: float | None = None
+    host: str | None = None
+    port: Annotated[int, WHOLE] | None = None
+    security: str | None = None
+    user: str | None = None
+    password: str | None = Field(None, json_schema_extra={"format": "password"})
+    sender: str | None = None
+    recipients: list[str] | None = None
+    url: str | None = None
+    secrets: list[str] | None = None
+    headers: dict[str, str | None] | None = None
+
+
+class NotificationsPatch(Demand):
+    """Changes of `notifications`; a channel that is null is taken away."""
+
+    channels: dict[str, ChannelPatch | None] | None = None
+    fold_seconds: Annotated[int, WHOLE] | None = None
+    give_up_hours: Annotated[int, WHOLE] | None = None
+    digest: bool | None = None
+    digest_at: str | None = None
+    zone: str | None = None
+    dead_man_url: str | None = None
+    dead_man_seconds: Annotated[int, WHOLE] | None = None
+
+
 class DocumentPatch(Demand):
     """Changes of the configuration: what is left out stays, null gives the default."""
 
@@ -122,6 +157,7 @@ class DocumentPatch(Demand):
     history: HistoryPatch | None = None
     failover: FailoverPatch | None = None
     monitor: MonitorPatch | None = None
+    notifications: NotificationsPatch | None = None
 
 
 class ConfigAnswer(Answer):
@@ -195,7 +231,7 @@ async def replace_config(
 ) -> ConfigAnswer:
     """Set all values; what is left out gets its default."""
     base = await _base(parts, if_match)
-    document = parse_document(document.model_dump(mode="json"))
+    document = changed_document(revealed(document), base.document)
     return await _saved(response, parts, caller, base, document)
 
 
@@ -238,7 +274,7 @@ async def preview_config(
 
 def _patched(base: StoredConfig, patch: DocumentPatch) -> PairDocument:
     changes = patch.model_dump(mode="json", exclude_unset=True)
-    return parse_document(merge_patch(base.document.model_dump(mode="json"), changes))
+    return changed_document(merge_patch(revealed(base.document), changes), base.document)
 
 
 async def _saved(

@@ -1,12 +1,15 @@
-"""What happened, for people and later for notifications: append-only, with ids (node, seq) that are the pair's.
+"""What happened, for people and for notifications: append-only, with ids (node, seq) that are the pair's.
 
 Those of other nodes come later than their time; who reads on does so by `change`, the order in which they came here.
+An event is told once, however often it is recorded: its key says which one it is.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
@@ -58,6 +61,11 @@ class EventKind(StrEnum):
     CONFIG_OVERRULED = "config_overruled"
     TOKEN_CREATED = "token_created"
     TOKEN_DELETED = "token_deleted"
+    CHANNEL_FAILING = "channel_failing"
+    CHANNEL_WORKING = "channel_working"
+    NOTIFICATION_TEST = "notification_test"
+    DIGEST = "digest"
+    FAILOVER_REFUSED = "failover_refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,10 @@ class NewEvent:
     subject: str | None
     text: str
     data: dict[str, Any] = field(default_factory=dict)
+    key: str = field(default_factory=lambda: uuid.uuid4().hex, compare=False)
+    """Names the event among those of its node: what is told twice has the same."""
+    epoch: int | None = None
+    """That of the term then; None for the present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,21 +112,35 @@ class EventFilter:
 class Events:
     """Events of the pair; those recorded here are this node's."""
 
-    def __init__(self, database: Database, node: str) -> None:
-        """Record events as one node's."""
+    def __init__(self, database: Database, node: str, epoch: Callable[[], int] = lambda: 0) -> None:
+        """Record events as one node's; `epoch` is that of the present term."""
         self._database = database
         self._node = node
+        self._epoch = epoch
+
+    def stamped(self, event: NewEvent) -> NewEvent:
+        """Return the event as it can be kept anywhere, with the epoch of the present term unless it has one."""
+        return replace(
+            event,
+            subject=None if event.subject is None else storable(event.subject),
+            text=storable(event.text),
+            data=json.loads(storable_json(event.data)),
+            epoch=self._epoch() if event.epoch is None else event.epoch,
+        )
 
     async def add(self, event: NewEvent, connection: Connection | None = None) -> None:
-        """Record an event, in the caller's transaction where one is given."""
+        """Record an event and that it has to be told, in the caller's transaction where one is given; repeatable."""
+        event = self.stamped(event)
         values = (
             self._node,
+            event.key,
+            event.epoch,
             event.at,
             event.kind,
             event.severity,
-            None if event.subject is None else storable(event.subject),
-            storable(event.text),
-            storable_json(event.data),
+            event.subject,
+            event.text,
+            json.dumps(event.data),
         )
         if connection is None:
             await self._database.execute(_QUERIES["add_event"], *values)
@@ -127,7 +153,7 @@ class Events:
         rows = await self._database.fetch(
             _QUERIES["list_events_backwards"], *key, wanted.kind, wanted.severity, wanted.subject, limit + 1
         )
-        records = tuple(map(_event, rows[:limit]))
+        records = tuple(map(event_of, rows[:limit]))
         last = records[-1] if len(rows) > limit else None
         return Page(records, None if last is None else encode_cursor(last.event.at, last.node, last.seq))
 
@@ -152,14 +178,15 @@ class Events:
         rows = await self._database.fetch(
             _QUERIES["list_events_after"], place, wanted.kind, wanted.severity, wanted.subject, limit
         )
-        return tuple(map(_event, rows))
+        return tuple(map(event_of, rows))
 
     async def trim(self, now: datetime, keep_days: int) -> int:
         """Forget events older than the limit and return how many."""
         return await self._database.execute(_QUERIES["trim_events"], now - timedelta(days=keep_days))
 
 
-def _event(row: Record) -> EventRecord:
+def event_of(row: Record) -> EventRecord:
+    """Return the event of a row that has all columns of it."""
     return EventRecord(
         node=row["node"],
         seq=row["seq"],
@@ -171,5 +198,7 @@ def _event(row: Record) -> EventRecord:
             subject=row["subject"],
             text=row["text"],
             data=json.loads(row["data"]),
+            key=row["key"],
+            epoch=row["epoch"],
         ),
     )

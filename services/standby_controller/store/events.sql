@@ -1,8 +1,14 @@
 -- Named queries of events.py.
 
 -- name: add_event
--- Record an event.
-INSERT INTO control.events (node, at, kind, severity, subject, text, data) VALUES ($1, $2, $3, $4, $5, $6, $7::jsonb)
+-- Record an event that is not recorded yet, and that it has to be sorted for those who are told.
+WITH added AS (
+    INSERT INTO control.events (node, key, epoch, at, kind, severity, subject, text, data)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb)
+    ON CONFLICT (node, key) DO NOTHING
+    RETURNING node, seq
+)
+INSERT INTO control.outbox_unsorted (node, seq) SELECT node, seq FROM added
 
 -- name: find_place
 -- Find the number of an event, else that of the last one of its node before it.

@@ -39,9 +39,10 @@ SELECT pg_catalog.setval(seq, greatest(control.first_seq(), pg_catalog.nextval(s
 
 -- name: take_event
 -- Take an event of the pair unless it is here, or was before the time that history is kept for.
-INSERT INTO control.events (node, seq, at, kind, severity, subject, text, data)
+INSERT INTO control.events (node, seq, key, epoch, at, kind, severity, subject, text, data)
 OVERRIDING SYSTEM VALUE
-SELECT r.node, r.seq, r.at, r.kind, r.severity, r.subject, r.text, coalesce(r.data, '{}')
+SELECT r.node, r.seq, coalesce(r.key, 'before-' || r.seq), coalesce(r.epoch, 0), r.at, r.kind, r.severity, r.subject,
+    r.text, coalesce(r.data, '{}')
 FROM jsonb_populate_record(NULL::control.events, $1::jsonb) r
 WHERE r.at >= $2 AND NOT EXISTS (SELECT FROM control.events k WHERE k.node = r.node AND k.seq = r.seq)
 ON CONFLICT DO NOTHING

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from services.standby_controller.known_pair import EMPTY, KnownPair
-from services.standby_controller.pair_document import PairDocument, carry_unknown, usable_document
+from services.standby_controller.pair_document import PairDocument, carry_unknown, stored_form, usable_document
 from services.standby_controller.policy.pair_merge import FIRST, is_overruled, merge_books, succeed
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.audit import Action, Audit, NewEntry
@@ -93,7 +93,7 @@ class PairConfig:
                 raise PreconditionFailed("the configuration was changed meanwhile")
             settings = succeed(
                 base.settings,
-                carry_unknown(base.settings.document, document.model_dump(mode="json", exclude_defaults=True)),
+                carry_unknown(base.settings.document, stored_form(document)),
                 epoch=epoch,
                 node_id=self._node,
                 changed_by=changed_by,

@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -137,6 +138,6 @@ async def test_a_stream_begins_now_or_after_an_event(newest_dsn: str, tmp_path: 
         await stage.parts.events.add(first)
         (record,) = (await stage.get("/v1/events?kind=peer_back"))["items"]
         assert (await stage.get(f"/v1/events?after={record['id']}&kind=peer_back"))["items"] == []
-        await stage.parts.events.add(first)
+        await stage.parts.events.add(replace(first, key="another"))
         (later,) = (await stage.get(f"/v1/events?after={record['id']}&kind=peer_back"))["items"]
         assert later["id"] > record["id"]

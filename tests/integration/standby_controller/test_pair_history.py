@@ -160,7 +160,7 @@ async def test_what_cannot_be_taken_stops_nothing(sides: tuple[Side, Side]) -> N
         good.model_copy(update={"row": {**good.row, "kind": "peer_married", "seq": 2}}),
         good.model_copy(update={"row": {**good.row, "at": "at noon", "seq": 3}}),
         good.model_copy(update={"row": {**good.row, "text": None, "seq": 4}}),
-        good.model_copy(update={"row": {**good.row, "text": "nul \0", "seq": 5, "novel": 1}}),
+        good.model_copy(update={"row": {**good.row, "text": "nul \0", "seq": 5, "key": "k5", "novel": 1}}),
     ]
     assert await b.log.take("a", LogPage((*bad, good), page.reached, has_more=False), KEPT, NOW) == 2
     assert await b.texts() == ["good", "nul "]
