@@ -21,11 +21,13 @@ from services.standby_controller.known_pair import FILE_NAME, KnownPair
 from services.standby_controller.looking_back import LOOK_SECONDS as LOOK_BACK_SECONDS
 from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import HeartbeatSource, Monitor
+from services.standby_controller.notify.office import open_notifications
 from services.standby_controller.pace import clock_limits_of, fact_limit_seconds, pace_of
 from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
-from services.standby_controller.recorder import FLUSH_SECONDS, TRIM_SECONDS, Recorder
+from services.standby_controller.policy.sights import ChannelSight
+from services.standby_controller.recorder import FLUSH_SECONDS, Recorder
 from services.standby_controller.rescue.events import tell_rescues
 from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.roles.closing import Closing
@@ -44,6 +46,7 @@ from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
+from services.standby_controller.trimming import TRIM_SECONDS, Trimming
 from shared.clock import Clock
 from shared.fencing.fence import Fence
 from shared.http.caller import Doorkeeper
@@ -87,13 +90,18 @@ async def assemble(
     """
     async with open_database(settings.postgres.dsn.get_secret_value()) as database:
         node, names = settings.node.id, tuple(peer.node_id for peer in settings.peers)
-        events, heartbeats, history = Events(database, node), Heartbeats(database), History(database, node)
+
+        def epoch() -> int:
+            return 0 if monitor.own.term is None else monitor.own.term.epoch
+
+        events, heartbeats, history = Events(database, node, epoch), Heartbeats(database), History(database, node)
         known = KnownPair(node, names, pair_id=settings.node.pair_id, file=settings.node.state_dir / FILE_NAME)
         audit = Audit(database, node)
         config = PairConfig(database, events, known, node, owner=lambda: monitor.owner)
         transitions = Transitions(database, events, node, _primary(settings))
         feed, history_log, series = EventFeed(events, database), HistoryLog(database, transitions), Series(database)
-        recorder = Recorder(heartbeats, series, events, history, transitions, audit, config, feed, clock)
+        recorder = Recorder(heartbeats, events, transitions, audit, feed, clock)
+        trimming = Trimming(history, events, transitions, audit, heartbeats, series)
         limit_seconds = fact_limit_seconds(settings)
         doors = Doors(settings, controllers, clock)
         monitor = Monitor(
@@ -117,7 +125,11 @@ async def assemble(
         )
         monitor.listen_to(runner.heard_from)
         looking_back = LookBack(database, history, transitions, clock)
-        lookout = Lookout(settings, monitor, runner, config, looking_back, clock)
+
+        def channel_sights() -> tuple[ChannelSight, ...] | None:
+            return notifications.office.sights() if config.is_known else None
+
+        lookout = Lookout(settings, monitor, runner, config, looking_back, clock, channel_sights)
         arming = Arming(config, monitor, recorder, clock)
         views = PeerViews(
             controllers,
@@ -143,6 +155,29 @@ async def assemble(
             clock=clock,
         )
         eligibility = Eligibility(gatekeeper, monitor, records, clock)
+        history_exchange = HistoryExchange(
+            controllers,
+            journal,
+            history=history_log,
+            transitions=transitions,
+            known=known,
+            database=database,
+            feed=feed,
+            clock=clock,
+        )
+        notifications = open_notifications(
+            settings,
+            clock,
+            lambda: config.known.notifications if config.is_known else None,
+            database=database,
+            events=events,
+            recorder=recorder,
+            monitor=monitor,
+            lookout=lookout,
+            gatekeeper=gatekeeper,
+            journal=journal,
+            history=history_exchange,
+        )
         parts = Parts(
             settings=settings,
             clock=clock,
@@ -158,16 +193,7 @@ async def assemble(
             known=known,
             exchange=PairExchange(controllers, config, known, database, clock),
             history_log=history_log,
-            history_exchange=HistoryExchange(
-                controllers,
-                journal,
-                history=history_log,
-                transitions=transitions,
-                known=known,
-                database=database,
-                feed=feed,
-                clock=clock,
-            ),
+            history_exchange=history_exchange,
             transitions=transitions,
             feed=feed,
             monitor=monitor,
@@ -179,11 +205,13 @@ async def assemble(
             roles=RoleDesk.build(agents, gatekeeper, monitor, runner, recorder, config, clock),
             closing=Closing(settings, agents.own, agents.peer, lambda: Fence(settings, clock), clock),
             rescues=Shelf(settings),
+            notifications=notifications,
             planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )
         judging = (doors.sibling(), *views.siblings(), gatekeeper.sibling(), eligibility.sibling())
         judging += parts.roles.siblings()
+        judging += tuple(notifications.siblings())
 
         async def look_at_age() -> None:
             await data_age.recall(events, database)
@@ -193,10 +221,10 @@ async def assemble(
             Sibling("looking back", lambda: run_every(LOOK_BACK_SECONDS, looking_back.look, name="looking back")),
             Sibling("data age", lambda: run_every(AGE_SECONDS, look_at_age, name="data age", clock=clock)),
         )
-        yield Controller(parts, (*_loops(parts, recorder), *judging))
+        yield Controller(parts, (*_loops(parts, recorder, trimming), *judging))
 
 
-def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
+def _loops(parts: Parts, recorder: Recorder, trimming: Trimming) -> tuple[Sibling, ...]:
     has_recalled = False
 
     async def keep_database() -> None:
@@ -214,13 +242,14 @@ def _loops(parts: Parts, recorder: Recorder) -> tuple[Sibling, ...]:
 
     async def keep_on() -> None:
         try:
-            await run_every(FLUSH_SECONDS, keep_database, name="control database")
+            await run_every(FLUSH_SECONDS, keep_database, name="control database", wake=recorder.wake)
         finally:
             await recorder.flush_at_end()
+            await parts.notifications.office.spool_overdue(0.0)
 
     async def trim() -> None:
         if parts.database.is_prepared:
-            await recorder.trim(parts.monitor.earliest_clock())
+            await trimming.trim(parts.config.known.history, parts.monitor.earliest_clock())
 
     return (
         Sibling("control database", keep_on),

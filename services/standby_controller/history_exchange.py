@@ -14,7 +14,7 @@ from services.standby_controller.event_feed import EventFeed
 from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.store.database import Database
 from services.standby_controller.store.history_log import HistoryLog, LogPage, Place
-from services.standby_controller.store.transitions import Transitions
+from services.standby_controller.store.transitions import JournalPlace, Transitions
 from shared.clock import Clock, format_instant
 from shared.lifecycle import Sibling, run_every
 from shared.node.model import JournalEntry
@@ -63,6 +63,8 @@ class HistoryExchange:
         self._database = database
         self._feed = feed
         self._clock = clock
+        self.copied: JournalPlace | None = None
+        """How far the own journal is copied."""
 
     def siblings(self) -> list[Sibling]:
         """Return the loops: one for the own journal, one for each peer."""
@@ -100,7 +102,7 @@ class HistoryExchange:
             return
         has_more = True
         while has_more:
-            place = await self._transitions.place()
+            place = self.copied = await self._transitions.place()
             # One entry again: where it is another than before, the journal was made anew.
             entries = await self._journal.journal(0 if place is None else place.seq - 1)
             if place is not None:

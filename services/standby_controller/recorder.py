@@ -17,9 +17,6 @@ from services.standby_controller.policy.transition_story import Topic
 from services.standby_controller.store.audit import Audit, NewEntry
 from services.standby_controller.store.events import Events, NewEvent
 from services.standby_controller.store.heartbeats import HeartbeatRecord, Heartbeats
-from services.standby_controller.store.history import History
-from services.standby_controller.store.pair_config import PairConfig
-from services.standby_controller.store.series import Series
 from services.standby_controller.store.transitions import Transitions
 from shared.clock import Clock
 from shared.errors import PostgresError
@@ -27,7 +24,6 @@ from shared.errors import PostgresError
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS: Final = 1.0
-TRIM_SECONDS: Final = 600.0
 END_SECONDS: Final = 2.0
 MOST_WAITING: Final = 10_000
 
@@ -42,7 +38,15 @@ class NewEvidence:
     data: dict[str, Any]
 
 
-Waiting = TypeVar("Waiting", HeartbeatRecord, NewEvent, NewEntry, NewEvidence)
+Waiting = TypeVar("Waiting")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingEvent:
+    """An event that is not recorded yet, and since when."""
+
+    event: NewEvent
+    since: float
 
 
 class Recorder:
@@ -51,28 +55,24 @@ class Recorder:
     def __init__(
         self,
         heartbeats: Heartbeats,
-        series: Series,
         events: Events,
-        history: History,
         transitions: Transitions,
         audit: Audit,
-        config: PairConfig,
         feed: EventFeed,
         clock: Clock,
     ) -> None:
         self._heartbeats = heartbeats
-        self._series = series
         self._events = events
-        self._history = history
         self._transitions = transitions
         self._audit = audit
-        self._config = config
         self._feed = feed
         self._clock = clock
         self._waiting_evidence: deque[NewEvidence] = deque()
         self._waiting_heartbeats: deque[HeartbeatRecord] = deque()
-        self._waiting_events: deque[NewEvent] = deque()
+        self._waiting_events: deque[WaitingEvent] = deque()
         self._waiting_entries: deque[NewEntry] = deque()
+        self.wake = asyncio.Event()
+        """Set where there is something that should be written at once."""
 
     def add_heartbeat(self, record: HeartbeatRecord) -> None:
         """Take a look at a peer."""
@@ -81,7 +81,20 @@ class Recorder:
     def add_event(self, event: NewEvent) -> None:
         """Take an event, and log it."""
         log.info("event", extra={"kind": event.kind.value, "subject": event.subject, "text": event.text})
-        _append(self._waiting_events, event, "events")
+        _append(self._waiting_events, WaitingEvent(self._events.stamped(event), self._clock.monotonic()), "events")
+        self.wake.set()
+
+    def overdue(self, seconds: float) -> tuple[NewEvent, ...]:
+        """Return the events that have waited for so long, the oldest first."""
+        now = self._clock.monotonic()
+        return tuple(one.event for one in self._waiting_events if now - one.since >= seconds)
+
+    def forget(self, event: NewEvent) -> None:
+        """Take an event off: it is kept elsewhere."""
+        for one in self._waiting_events:
+            if one.event.key == event.key:
+                self._waiting_events.remove(one)
+                return
 
     def add_entry(self, entry: NewEntry) -> None:
         """Take what somebody did; nothing waits for its being written."""
@@ -95,8 +108,9 @@ class Recorder:
     async def flush(self) -> None:
         """Write what waits; what cannot be written goes on waiting. Raises PostgresError."""
         while self._waiting_events:
-            await self._events.add(self._waiting_events[0])
-            self._waiting_events.popleft()
+            event = self._waiting_events[0].event
+            await self._events.add(event)
+            self.forget(event)
             self._feed.look_now()
         while self._waiting_entries:
             await self._audit.add(self._waiting_entries[0])
@@ -120,24 +134,6 @@ class Recorder:
             waiting = len(self._waiting_events) + len(self._waiting_entries) + len(self._waiting_evidence)
             extra = {"count": waiting + len(self._waiting_heartbeats), "detail": str(error)}
             log.warning("records given up at the end", extra=extra)
-
-    async def trim(self, now: datetime) -> None:
-        """Forget history beyond the limits of the pair's configuration, and keep looks by the hour.
-
-        Raises PostgresError.
-        """
-        limits = self._config.known.history
-        await self._series.sum_up_hours(now)
-        forgotten = {
-            "syncs": await self._history.trim(now, limits.sync_days),
-            "events": await self._events.trim(now, limits.sync_days),
-            "transitions": await self._transitions.trim(now, limits.transition_days),
-            "audit": await self._audit.trim(now, limits.audit_days),
-            "heartbeats": await self._heartbeats.trim(now, limits.heartbeat_days, limits.heartbeat_count),
-            "heartbeat_hours": await self._series.trim_hours(now, limits.heartbeat_hours_days),
-        }
-        if any(forgotten.values()):
-            log.info("history trimmed", extra=forgotten)
 
 
 def _append(waiting: deque[Waiting], record: Waiting, what: str) -> None:

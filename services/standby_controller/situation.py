@@ -12,7 +12,7 @@ from services.standby_controller.pace import pace_of
 from services.standby_controller.pair_document import ClockSkewPolicy, FailoverPolicy
 from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
 from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
-from services.standby_controller.policy.sights import ComponentSight, CopySight, PeerSight, Situation
+from services.standby_controller.policy.sights import ChannelSight, ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.records import ComponentRecord, SyncResult
 from services.standby_controller.sync import SyncRunner
@@ -31,7 +31,10 @@ class Lookout:
         config: PairConfig,
         looking_back: LookBack,
         clock: Clock,
+        channels: Callable[[], tuple[ChannelSight, ...] | None] = lambda: None,
     ) -> None:
+        """`channels` says how those that tell people do."""
+        self._channels = channels
         self._settings = settings
         self._monitor = monitor
         self._runner = runner
@@ -72,6 +75,7 @@ class Lookout:
             pace=self._looking_back.pace,
             practised_ago_seconds=self._practised_ago_seconds(),
             is_power_kept=self._runner.is_power_kept,
+            channels=self._channels(),
         )
 
     def own_copy_age_seconds(self) -> float | None:

@@ -13,6 +13,7 @@ from services.standby_controller.gatekeeper import Gatekeeper
 from services.standby_controller.history_exchange import HistoryExchange
 from services.standby_controller.known_pair import KnownPair
 from services.standby_controller.monitor import Monitor
+from services.standby_controller.notify.office import Notifications
 from services.standby_controller.pair_exchange import PairExchange
 from services.standby_controller.planner import Planner
 from services.standby_controller.recorder import Recorder
@@ -71,6 +72,7 @@ class Parts:
     roles: RoleDesk
     closing: Closing
     rescues: Shelf
+    notifications: Notifications
 
 
 def give_parts(app: FastAPI, parts: Parts) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from services.standby_controller.policy.advice_on_channels import about_channels
 from services.standby_controller.policy.advice_on_habits import (
     about_disks,
     about_pace,
@@ -38,6 +39,7 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
         *about_practice(situation),
         *about_disks(situation),
         *about_power(situation),
+        *about_channels(situation.channels),
     ]
     order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
     return tuple(sorted(found, key=lambda advisory: order[advisory.severity]))

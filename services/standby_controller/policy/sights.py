@@ -73,6 +73,15 @@ class CopySight:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelSight:
+    """How one channel of notifications does."""
+
+    name: str
+    is_failing: bool
+    problem_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """The pair at one moment, as one controller sees it."""
 
@@ -101,6 +110,8 @@ class Situation:
     practised_ago_seconds: float | None = None
     is_power_kept: bool | None = None
     """Whether this server waits for a running sync before it shuts down; None where no sync has tried."""
+    channels: tuple[ChannelSight, ...] | None = None
+    """The channels of notifications that are on; None where that is not known."""
 
     @property
     def is_standby(self) -> bool:
