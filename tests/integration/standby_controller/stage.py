@@ -55,6 +55,7 @@ from shared.settings import (
     PeerSettings,
     PostgresSettings,
     Settings,
+    TlsSettings,
 )
 
 NOBODY = "http://127.0.0.1:1"
@@ -269,9 +270,10 @@ class Stage:
         return sync
 
 
-def settings_of(dsn: str, folder: Path) -> Settings:
+def settings_of(dsn: str, folder: Path, ca_file: Path | None = None) -> Settings:
     """Return the settings of node b."""
     return Settings(
+        tls=TlsSettings(ca_file=ca_file),
         node=NodeSettings(id="b", mode=Mode.SECONDARY, pair_id="pair", key=SecretStr("b" * 24), state_dir=folder),
         postgres=PostgresSettings(dsn=SecretStr(dsn), apply_dsn=SecretStr(dsn)),
         components=(ComponentSettings(name="shop", database="shop"), ComponentSettings(name="mail", database="mail")),
@@ -314,6 +316,7 @@ async def open_stage(
     *,
     is_scheduled: bool = False,
     peer_error: WarmstandbyError | None = None,
+    ca_file: Path | None = None,
 ) -> AsyncIterator[Stage]:
     """Run the controller with all its loops for the time of a block."""
     term = Term(epoch=1, owner="a")
@@ -323,7 +326,7 @@ async def open_stage(
     copy, journal = ScriptedCopy(), ScriptedJournal()
     copy.hold.set()
     async with assemble(
-        settings_of(dsn, folder),
+        settings_of(dsn, folder, ca_file),
         SystemClock(),
         sources=[own, peer],
         controllers={"a": controller_of_peer},

@@ -34,6 +34,11 @@ ROUTES = [
     ("POST", "/v1/unfence", Role.OPERATOR),
     ("GET", "/v1/transitions", Role.VIEWER),
     ("GET", "/v1/transitions/t", Role.VIEWER),
+    ("GET", "/v1/notifications", Role.VIEWER),
+    ("GET", "/v1/notifications/channels", Role.VIEWER),
+    ("GET", "/v1/notifications/1", Role.VIEWER),
+    ("POST", "/v1/notifications/test", Role.OPERATOR),
+    ("POST", "/v1/notifications/1/resend", Role.OPERATOR),
     ("GET", "/v1/config", Role.VIEWER),
     ("PUT", "/v1/config", Role.ADMIN),
     ("PATCH", "/v1/config", Role.ADMIN),
@@ -83,7 +88,7 @@ async def test_every_route_is_in_the_table_above(newest_dsn: str, tmp_path: Path
         for path, operations in paths.items():
             for method in operations:
                 if path.startswith("/v1/"):
-                    shown = path.replace("{sync_id}", "b.1").replace("{token_id}", "x")
+                    shown = path.replace("{sync_id}", "b.1").replace("{token_id}", "x").replace("{number}", "1")
                     shown = shown.replace("{rescue_id}", "r").replace("{file}", "f")
                     shown = shown.replace("{transition_id}", "t")
                     assert (method.upper(), shown) in known
