@@ -94,5 +94,5 @@ def open_notifications(
     )
     facts = DigestFacts(database, node)
     digest = Digest(group, lookout, gatekeeper, facts=facts, events=events, database=database, clock=clock)
-    dead_man, alarms = DeadManSwitch(courier, group, is_well, clock), AlarmWatch(lookout, gatekeeper, recorder, clock)
+    dead_man, alarms = DeadManSwitch(courier, group, is_well, clock), AlarmWatch(gatekeeper, recorder, clock)
     return Notifications(office, outbox, watch, digest, dead_man, alarms)

@@ -1,39 +1,27 @@
-"""What is wrong for as long as it lasts, and told when it begins: a failover that is due and refused. Pure."""
+"""What is wrong for as long as it lasts, and told once when it is certain: a failover that is due and refused. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.standby_controller.policy.detector import Way
-from services.standby_controller.policy.sights import Situation
-from services.standby_controller.severity import Severity
+from shared.node.model import State
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
-    """One thing that is wrong; `kind` and `ended` are those of the events that tell it and its end."""
+class RefusedFailover:
+    """A node has failed and nobody takes over for it."""
 
-    kind: str
-    ended: str | None
-    subject: str
-    severity: Severity
+    node_id: str
     text: str
-    ended_text: str = ""
-
-    @property
-    def name(self) -> tuple[str, str]:
-        """Return what makes it the same alarm, whatever its words are by now."""
-        return self.kind, self.subject
 
 
-def alarms(situation: Situation, way: Way, peer_id: str | None, refusals: Sequence[str]) -> Iterator[Alarm]:
-    """Yield what is wrong now; `refusals` say why no automatic failover begins that is due by `way`."""
-    if situation.is_standby and way is not Way.NONE and refusals:
-        yield Alarm(
-            "failover_refused",
-            None,
-            peer_id or "-",
-            Severity.CRITICAL,
-            f"Node {peer_id} has failed, and this node does not take over: {' '.join(refusals)}",
-        )
+def refused_failover(
+    own_state: State | None, way: Way, peer_id: str | None, refusals: Sequence[str]
+) -> RefusedFailover | None:
+    """Return what is to be told of an automatic failover that is due by `way`, and why it does not begin."""
+    if own_state is not State.STANDBY or way is Way.NONE or peer_id is None or not refusals:
+        return None
+    text = f"Node {peer_id} has failed, and this node does not take over: {' '.join(refusals)}"
+    return RefusedFailover(peer_id, text)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from services.standby_controller.policy.advice import PeerSight, Situation, advise
-from services.standby_controller.policy.channel_advice import ChannelSight
+from services.standby_controller.policy.advice import advise
+from services.standby_controller.policy.sights import ChannelSight, PeerSight, Situation
 from shared.node.model import State
 
 

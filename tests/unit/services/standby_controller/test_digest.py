@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.standby_controller.policy.advice import PeerSight, Situation
 from services.standby_controller.policy.digest import digest_key, tells_digest
+from services.standby_controller.policy.sights import PeerSight, Situation
 from shared.node.model import State
 
 BERLIN = "Europe/Berlin"
