@@ -52,6 +52,8 @@ def _map(value: dict[str, str], info: SerializationInfo) -> dict[str, str]:
     return dict(value) if _is_revealed(info) else dict.fromkeys(value, MASK)
 
 
+_NO_OTHERS: Final[dict[str, Any]] = {"additionalProperties": False}
+"""A map has no keys but those of its pattern."""
 _HIDDEN: Final[dict[str, Any]] = {"format": "password"}
 Kinds: TypeAlias = Annotated[tuple[Annotated[str, Field(pattern=KIND)], ...], Field(strict=False, max_length=100)]
 Address: TypeAlias = Annotated[str, Field(pattern=ADDRESS)]
@@ -113,7 +115,12 @@ class WebhookChannel(ChannelBase):
         dict[Annotated[str, Field(pattern=HEADER_NAME)], Annotated[str, Field(pattern=HEADER_VALUE)]],
         Field(max_length=20),
         PlainSerializer(_map, return_type=dict[str, str]),
-    ] = Field(default_factory=dict, repr=False, description="Headers that are sent besides; values are never shown.")
+    ] = Field(
+        default_factory=dict,
+        repr=False,
+        description="Headers that are sent besides; values are never shown.",
+        json_schema_extra=_NO_OTHERS,
+    )
 
 
 Channel: TypeAlias = Annotated[MailChannel | WebhookChannel, Field(discriminator="kind")]
@@ -124,7 +131,9 @@ class NotificationsGroup(Group):
     """Who is told what happened, and how."""
 
     channels: Annotated[dict[ChannelName, Channel], Field(max_length=20)] = Field(
-        default_factory=dict, description="Channels by name: each is of kind `mail` or `webhook`."
+        default_factory=dict,
+        description="Channels by name: each is of kind `mail` or `webhook`.",
+        json_schema_extra=_NO_OTHERS,
     )
     fold_seconds: Annotated[int, Field(ge=0, le=86400), WHOLE] = Field(
         600, description="Events of an incident that repeat within this are told together; 0 tells each."

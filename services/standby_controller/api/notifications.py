@@ -119,4 +119,5 @@ async def get_notification(parts: PartsOf, _: Viewer, number: Number) -> Notific
 )
 async def resend_notification(parts: PartsOf, _: Operator, number: Number) -> NotificationAnswer:
     """Queue a dead notification again, for the recipients who do not have it."""
-    return NotificationAnswer.of(await parts.notifications.outbox.resend(int(number), parts.clock.now()))
+    channels, now = parts.config.known.notifications.channels, parts.clock.now()
+    return NotificationAnswer.of(await parts.notifications.outbox.resend(int(number), channels.keys(), now))

@@ -10,6 +10,7 @@ import functools
 import logging
 import random
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Protocol
 
 from services.standby_controller.notify.courier import Courier
@@ -34,7 +35,9 @@ LOOK_SECONDS: Final = 1.0
 COUNT_SECONDS: Final = 5.0
 BATCH: Final = 20
 IMPORTED_AT_ONCE: Final = 200
-PATIENT_SECONDS: Final = 2.0
+KEPT_AGAIN: Final = timedelta(hours=1)
+"""So often what nobody needs any more is looked for."""
+PATIENT_SECONDS: Final = 4.0
 """So long the database may take to record an event before the event is kept as a file."""
 _HANGS_AFTER_SECONDS: Final = 10.0
 
@@ -75,6 +78,7 @@ class PostOffice:
         self._lock = asyncio.Lock()
         self._wakes: dict[str, asyncio.Event] = {}
         self._kept: tuple[str, ...] | None = None
+        self._kept_at = clock.now()
         self._unwritten: dict[str, tuple[Parcel, Delivery]] = {}
         self.health = Health()
 
@@ -144,11 +148,11 @@ class PostOffice:
 
     async def _tend_database(self, group: NotificationsGroup) -> None:
         now, names = self._clock.now(), tuple(sorted(group.channels))
-        if names != self._kept:
+        if names != self._kept or now - self._kept_at > KEPT_AGAIN:
             await self._outbox.keep_only(names, now)
             self.health.keep_only(names)
             self._spool.incidents = {**await self._outbox.incidents(), **self._spool.changed}
-            self._kept = names
+            self._kept, self._kept_at = names, now
         await self._write_late()
         await self._import(names)
         if self._spool.count:

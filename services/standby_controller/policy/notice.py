@@ -53,7 +53,7 @@ NOTICES: Final[Mapping[str, Notice]] = MappingProxyType(
         "sync_failed": _of("a sync failed", "syncs", _OPENS),
         "sync_cancelled": _of("a sync was cancelled", "syncs", _TELLS, _OFF),
         "sync_interrupted": _of("a sync was interrupted", "syncs", _OPENS),
-        "sync_skipped": _of("a sync was skipped", "skipped syncs"),
+        "sync_skipped": _of("a sync was skipped", "skipped syncs", _OPENS),
         "sync_held": _of("syncs are held", "held syncs", _OPENS),
         "peer_lost": _of("node {subject} does not answer", "peer {subject}", _OPENS),
         "peer_back": _of("node {subject} answers again", "peer {subject}", _CLOSES),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -159,8 +159,11 @@ class Outbox:
             raise NotFound(f"there is no notification {number}")
         return self._parcel(row)
 
-    async def resend(self, number: int, now: datetime) -> Parcel:
-        """Queue a dead delivery again for those who do not have it; raises NotFound and NotificationNotDead."""
+    async def resend(self, number: int, channels: Collection[str], now: datetime) -> Parcel:
+        """Queue a dead delivery again for those who do not have it; raises NotFound and NotificationNotDead.
+
+        `channels` are those that there are.
+        """
         await self.read(number)
         async with self._database.transaction() as connection:
             row = await connection.fetchrow(_QUERIES["lock_delivery"], number)
@@ -169,6 +172,8 @@ class Outbox:
             parcel = self._parcel(row)
             if parcel.delivery.state is not DeliveryState.DEAD:
                 raise NotificationNotDead(f"notification {number} is {parcel.delivery.state}")
+            if parcel.delivery.channel not in channels:
+                raise NotFound(f"there is no channel {parcel.delivery.channel!r} any more")
             await _write(connection, number, to_resend(parcel.delivery, now))
         return await self.read(number)
 

@@ -149,6 +149,9 @@ async def test_what_is_given_up_is_dead_and_can_be_sent_again(newest_dsn: str, t
             hook.status = 200
             await it.stage.post(f"/v1/notifications/{gone['id']}/resend")
             await it.are("sent", query="&channel=gone")
+            await it.change({"channels": {"away": None}})
+            refused = await it.stage.post(f"/v1/notifications/{away['id']}/resend", expect=404)
+            assert refused["detail"] == "there is no channel 'away' any more"
     ports.release_port(nobody)
 
 

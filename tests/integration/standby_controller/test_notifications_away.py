@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from lab import ports
 from lab.cluster import Cluster
 from lab.people import ask_once, change_config
@@ -21,6 +23,7 @@ from tests.integration.standby_controller.process import running_controller
 from tests.integration.standby_controller.receivers import Hook, Mailbox, mail_server, until, webhook_server
 from tests.integration.standby_controller.stage import eventually, open_stage
 from tests.integration.standby_controller.test_process import make_token
+from tests.tier import rounds
 
 
 def entry(seq: int, step: str, outcome: str, **data: Any) -> JournalEntry:
@@ -42,8 +45,9 @@ def kinds_of(hook: Hook) -> list[str]:
     return [json.loads(body)["type"].removeprefix("warmstandby.") for body in hook.bodies()]
 
 
+@pytest.mark.parametrize("is_hanging", rounds([False], [False, True]), ids=lambda one: "hanging" if one else "down")
 async def test_a_failover_is_told_while_the_database_is_away(
-    new_cluster: Callable[..., Cluster], tmp_path: Path
+    new_cluster: Callable[..., Cluster], tmp_path: Path, *, is_hanging: bool
 ) -> None:
     """From the agent's journal; when the database is back it has each event once, and nobody hears it twice."""
     server, hook = new_cluster(), Hook()
@@ -56,7 +60,7 @@ async def test_a_failover_is_told_while_the_database_is_away(
             stage.journal.entries.append(entry(1, "asked", "begun"))
             await eventually(lambda: _told(hook, "transition_begun"))
 
-            await asyncio.to_thread(server.kill)
+            await asyncio.to_thread(server.pause if is_hanging else server.kill)
             stage.parts.notifications.watch._begun_seconds -= 60
             stage.journal.entries.append(entry(2, "attempt", "done", epoch=2))
             stage.journal.entries.append(entry(3, "open", "done"))
@@ -69,7 +73,7 @@ async def test_a_failover_is_told_while_the_database_is_away(
             assert list((tmp_path / FOLDER).glob("[0-9]*.json"))
             told = kinds_of(hook)
 
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.resume if is_hanging else server.start)
             await eventually(lambda: _is_empty(tmp_path), within_seconds=30)
             events = {
                 kind: (await stage.get(f"/v1/events?kind={kind}"))["items"]
