@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import time
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from services.standby_controller.channel_checks import faults_of, unmask
@@ -29,33 +28,11 @@ _SHOWN_LENGTH: Final = 60
 OLD_FAILURES: Final = "misses_until_lost"
 OLD_INTERVAL: Final = "interval_seconds"
 _CHANNELS: Final = ("notifications", "channels")
-_START_TIME: Final = re.compile(r"([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?", re.ASCII)
 
 
-def _check_start_time(value: str) -> str:
-    if not _START_TIME.fullmatch(value):
-        raise ValueError("allowed are times of day like 13:00 or 13:00:30")
-    return value
-
-
-def _check_zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError("allowed are names of the time zone database like UTC or Europe/Berlin") from None
-    return value
-
-
-def _check_every(value: str) -> str:
-    seconds = parse_every(value).nominal_seconds
-    if not 1 <= seconds <= LONGEST_INTERVAL_SECONDS:
-        raise ValueError(f"allowed are 1 to {LONGEST_INTERVAL_SECONDS} seconds, in {EXAMPLES}")
-    return value
-
-
-StartTime = Annotated[str, AfterValidator(_check_start_time)]
-ZoneName = Annotated[str, Field(max_length=60), AfterValidator(_check_zone)]
-RunEvery = Annotated[str, Field(max_length=60), AfterValidator(_check_every)]
+StartTime = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9])?$")]
+ZoneName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")]
+RunEvery = Annotated[str, Field(pattern=r"^P[0-9A-Z]{2,40}$")]
 Moment = Annotated[AwareDatetime, Field(strict=False)]
 
 
@@ -278,6 +255,8 @@ def parse_document(value: Any) -> PairDocument:
         problems = "; ".join(_describe(item) for item in error.errors(include_url=False))
         raise ConfigRefused(problems) from error
     sync, limit = document.sync, document.failover.data_age_limit_seconds
+    if faults := tuple(_faults_of_sync(sync)):
+        raise ConfigRefused("; ".join(faults))
     if sync.interval_seconds < SHORTEST_INTERVAL_SECONDS and not sync.accept_short_interval:
         raise ConfigRefused(
             f"sync.run_every: {sync.run_every} is under {SHORTEST_INTERVAL_SECONDS} seconds, which loads both servers "
@@ -297,6 +276,21 @@ def parse_document(value: Any) -> PairDocument:
     if faults := tuple(faults_of(document.notifications)):
         raise ConfigRefused("; ".join(faults))
     return document
+
+
+def _faults_of_sync(sync: SyncGroup) -> Iterator[str]:
+    """Yield what no schema says of a schedule."""
+    try:
+        ZoneInfo(sync.time_zone)
+    except (KeyError, ValueError, OSError):
+        yield f"sync.time_zone: {sync.time_zone!r} is no time zone; allowed are names like UTC and Europe/Berlin"
+    try:
+        seconds = sync.interval_seconds
+    except ValueError:
+        yield f"sync.run_every: {sync.run_every!r} is no interval; allowed are {EXAMPLES}"
+    else:
+        if seconds > LONGEST_INTERVAL_SECONDS:
+            yield f"sync.run_every: {sync.run_every} is too long; allowed are up to {LONGEST_INTERVAL_SECONDS} seconds"
 
 
 def _describe(fault: ErrorDetails) -> str:
@@ -396,10 +390,10 @@ def _with_offset_limit(value: Any) -> Any:
 
 def _is_allowed(value: Any) -> bool:
     try:
-        PairDocument.model_validate_json(json.dumps(value))
+        document = PairDocument.model_validate_json(json.dumps(value))
     except ValidationError:
         return False
-    return True
+    return not any(_faults_of_sync(document.sync))
 
 
 def merge_patch(target: Any, patch: Any) -> Any:
