@@ -130,6 +130,7 @@ def _about_node(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
                 node.node_id,
                 f"Node {node.node_id} did not answer {silence}: {node.problem_text or 'no answer'}.",
                 "Check that the other server is up, that `warmstandby agent` runs there, and the network between them.",
+                {"silent_seconds": None if node.silent_seconds is None else round(node.silent_seconds, 1)},
             )
         return
     if node.is_database_healthy is False:
@@ -224,6 +225,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 component.name,
                 f"The copy of component {component.name} is {duration(age)} old.",
                 "Look at GET /v1/syncs for why the last ones did not succeed.",
+                {"age_seconds": round(age, 1), "limit_seconds": limit},
             )
         if component.unkept_count:
             tables = count(component.unkept_count, "table is", "tables are")
@@ -233,6 +235,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 component.name,
                 f"Of component {component.name}, {tables} not kept current by a delta.",
                 "GET /v1/status lists them with the reason; most need a primary key.",
+                {"tables": component.unkept_count},
             )
         if component.drift_count:
             kinds = count(component.drift_count, "kind of object", "kinds of objects")
@@ -242,6 +245,7 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 component.name,
                 f"Of component {component.name}, {kinds} changed since its full copy.",
                 "GET /v1/components lists them; the next full copy brings them.",
+                {"kinds": component.drift_count},
             )
 
 
@@ -262,4 +266,5 @@ def _about_schedule(situation: Situation) -> Iterator[Advisory]:
             None,
             f"{failed} failed: {situation.last_sync_problem or 'no reason given'}",
             situation.last_sync_hint or "Look at GET /v1/syncs for what to do about it.",
+            {"failures_in_a_row": situation.sync_failures_in_a_row},
         )

@@ -29,6 +29,7 @@ def about_clock(node: PeerSight, situation: Situation) -> Iterator[Advisory]:
             node.node_id,
             f"{describe_offset(node.node_id, node.offset)}. {wrong.text}",
             f"Set up time synchronisation (chrony or systemd-timesyncd) {wrong.where}.{held}",
+            {"offset_low_seconds": node.offset.low_seconds, "offset_high_seconds": node.offset.high_seconds},
         )
     if node.is_clock_synchronised is False:
         yield Advisory(
@@ -54,6 +55,7 @@ def about_differences(situation: Situation) -> Iterator[Advisory]:
                 peer.node_id,
                 f"Node {peer.node_id} runs {', '.join(differences)}.",
                 "Bring both nodes to the same releases, the standby first.",
+                {"differences": list(differences)},
             )
     nodes = (own, *situation.peers)
     active = [node for node in nodes if node.state is State.ACTIVE]
@@ -70,6 +72,7 @@ def about_differences(situation: Situation) -> Iterator[Advisory]:
                 node.node_id,
                 f"Node {node.node_id} has less than node {active[0].node_id}, which is active: {', '.join(lack)}.",
                 "See that the standby can carry the application's load after a takeover.",
+                {"lacks": list(lack)},
             )
 
 
@@ -86,4 +89,5 @@ def about_certificates(situation: Situation) -> Iterator[Advisory]:
             peer.node_id,
             f"The certificate of the agent of node {peer.node_id} {how}; then this node can hear nothing of it.",
             "Renew the file of [agent] tls_certificate on that server; it is taken up without a restart.",
+            {"days_left": round(left / 86400, 1)},
         )
