@@ -14,7 +14,7 @@ from services.standby_controller.arming import Arming
 from services.standby_controller.doors import Doors
 from services.standby_controller.facts import NodeFacts, Reach, highest_term
 from services.standby_controller.monitor import Monitor
-from services.standby_controller.pair_document import ApplicationPolicy, FailoverGroup, FailoverPolicy
+from services.standby_controller.pair_groups import ApplicationPolicy, FailoverGroup, FailoverPolicy
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.policy.advice import data_age_limit_seconds
 from services.standby_controller.policy.detector import Diagnosis, FailureKind, Look, Way, way_of

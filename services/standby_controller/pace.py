@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from services.standby_controller.pair_document import ClockSkewPolicy, PairDocument
+from services.standby_controller.pair_document import PairDocument
+from services.standby_controller.pair_groups import ClockSkewPolicy
 from services.standby_controller.policy.clock_offset import ClockLimits
 from services.standby_controller.policy.detector import Pace
 from shared.errors import ConfigRefused

@@ -9,7 +9,7 @@ from services.standby_controller.facts import NodeFacts, Reach
 from services.standby_controller.looking_back import LookBack
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.pace import pace_of
-from services.standby_controller.pair_document import ClockSkewPolicy, FailoverPolicy
+from services.standby_controller.pair_groups import ClockSkewPolicy, FailoverPolicy
 from services.standby_controller.policy.detector import FailureKind, worst_case_detection_seconds
 from services.standby_controller.policy.safety import Promise, longest_overlap_seconds
 from services.standby_controller.policy.sights import ChannelSight, ComponentSight, CopySight, PeerSight, Situation

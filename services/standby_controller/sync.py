@@ -6,37 +6,38 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Final
 
 from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, holds_syncs
 from services.standby_controller.policy.clock_words import describe_offset
-from services.standby_controller.power import PowerGuard
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.running_sync import CopyComponent, RunningSync
 from services.standby_controller.source import Source, check_standby, find_source
 from services.standby_controller.store.history import History
 from services.standby_controller.store.records import (
-    ComponentRecord,
     Failure,
     SyncRecord,
     SyncRequest,
     SyncResult,
     Trigger,
-    record_of_outcome,
 )
 from services.standby_controller.sync_events import event_of_sync
 from services.standby_controller.sync_memory import SyncMemory
+from services.standby_controller.sync_work import (
+    CANCELLED,
+    CANCELLED_HINT,
+    RECORD_AGAIN_SECONDS,
+    SyncWork,
+    write_until_done,
+)
 from shared.clock import Clock
 from shared.errors import (
     ClockSkew,
-    PeerError,
     PeerUnreachable,
     PostgresError,
-    RoleError,
     SyncNotRunning,
     SyncRunning,
     WarmstandbyError,
@@ -47,12 +48,9 @@ from shared.settings import ComponentSettings
 
 log = logging.getLogger(__name__)
 
-RECORD_AGAIN_SECONDS: Final = 1.0
 STOPPING_SECONDS: Final = 3.0
 READY_SECONDS: Final = 5.0
 _STOPPED: Final = Failure("controller_stopped", "the controller was stopped", "The next sync goes on by itself.")
-_CANCELLED: Final = "cancelled"
-_CANCELLED_HINT: Final = "Nothing is half done on the standby. Start it again with POST /v1/syncs."
 
 
 class SyncRunner:
@@ -71,7 +69,6 @@ class SyncRunner:
         clock: Clock,
     ) -> None:
         self._components = tuple(components)
-        self._copy_component = copy_component
         self._clear_orphans = clear_orphans
         self._history = history
         self._recorder = recorder
@@ -82,8 +79,8 @@ class SyncRunner:
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
         self._running: RunningSync | None = None
-        self._power = PowerGuard()
         self.memory: Final = SyncMemory(clock)
+        self._work = SyncWork(self._components, copy_component, clear_orphans, history, self.memory, clock)
 
     @property
     def is_ready(self) -> bool:
@@ -93,7 +90,7 @@ class SyncRunner:
     @property
     def is_power_kept(self) -> bool | None:
         """Say whether this server waited to shut down while the last sync ran; None where it cannot be asked."""
-        return self._power.is_kept
+        return self._work.is_power_kept
 
     @property
     def running(self) -> RunningSync | None:
@@ -250,7 +247,7 @@ class SyncRunner:
         """Do the work and record how it ended, whatever happens."""
         assert self._group is not None
         work = self._group.create_task(
-            self._work(running, envelope, source, problem), name=f"work of sync {running.record.id}"
+            self._work.run(running, envelope, source, problem), name=f"work of sync {running.record.id}"
         )
         running.work = work
         if running.cancelled_by is not None:
@@ -269,7 +266,7 @@ class SyncRunner:
             raise
         if work.cancelled():
             detail = f"{running.cancelled_by or 'the controller'} cancelled the sync"
-            await self._end(running, SyncResult.CANCELLED, Failure(_CANCELLED, detail, _CANCELLED_HINT))
+            await self._end(running, SyncResult.CANCELLED, Failure(CANCELLED, detail, CANCELLED_HINT))
         else:
             failure = work.result()
             result = SyncResult.SUCCEEDED if failure is None else await self._result_of_failure(running)
@@ -279,81 +276,10 @@ class SyncRunner:
         """Say whether a sync failed, or what it was for is over: this node was promoted, or follows another term."""
         await self._monitor.look(self._monitor.own.node_id)
         own = self._monitor.own
-        is_other_term = own.term is not None and own.term.epoch != running.record.term_epoch
-        is_over = own.state in (State.PROMOTING, State.ACTIVE) or (is_other_term and running.record.source is not None)
+        began_in = running.record.term_epoch
+        is_later_term = own.term is not None and began_in is not None and own.term.epoch > began_in
+        is_over = own.state in (State.PROMOTING, State.ACTIVE) or is_later_term
         return SyncResult.SUPERSEDED if is_over else SyncResult.FAILED
-
-    async def _work(
-        self, running: RunningSync, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
-    ) -> Failure | None:
-        """Copy one component after the other; return the first failure."""
-        if source is None:
-            assert problem is not None
-            return _failure(problem)
-        first: Failure | None = None
-        async with self._power.hold(f"sync {running.record.id} runs"):
-            try:
-                await self._clear_orphans()
-            except WarmstandbyError as error:
-                return _failure(error)
-            for component in self._components:
-                failure, may_go_on = await self._work_on(running, component, source, envelope)
-                first = first or failure
-                if not may_go_on:
-                    break
-        return first
-
-    async def _work_on(
-        self, running: RunningSync, component: ComponentSettings, source: Source, envelope: Envelope
-    ) -> tuple[Failure | None, bool]:
-        """Copy one component; return its failure and whether the next one is worth trying."""
-        started_at, began = self._clock.now(), self._clock.monotonic()
-        running.progress.start_component(component.name)
-        try:
-            outcome = await self._copy_component(component, source, envelope, running.progress)
-        except asyncio.CancelledError:
-            cancelled = Failure(_CANCELLED, "the sync was cancelled", _CANCELLED_HINT)
-            running.done.append(self._broken_off(running, component, started_at, began, cancelled))
-            raise
-        except WarmstandbyError as error:
-            failure, may_go_on = _failure(error), not isinstance(error, PeerError | RoleError)
-        except Exception as error:
-            log.exception("sync hit a bug", extra={"sync": running.record.id, "component": component.name})
-            failure, may_go_on = _failure(WarmstandbyError(f"{type(error).__name__}: {error}")), True
-        else:
-            record = record_of_outcome(
-                outcome,
-                started_at,
-                self._clock.now(),
-                source=source.node_id,
-                term_epoch=source.term.epoch,
-                duration_seconds=self._clock.monotonic() - began,
-            )
-            running.done.append(record)
-            self.memory.note_success(record)
-            await self._record(lambda: self._history.add_component(running.record, record))
-            return None, True
-        record = self._broken_off(running, component, started_at, began, failure)
-        running.done.append(record)
-        await self._record(lambda: self._history.add_component(running.record, record))
-        return failure, may_go_on
-
-    def _broken_off(
-        self, running: RunningSync, component: ComponentSettings, started_at: datetime, began: float, failure: Failure
-    ) -> ComponentRecord:
-        return ComponentRecord(
-            component=component.name,
-            result=SyncResult.CANCELLED if failure.code == _CANCELLED else SyncResult.FAILED,
-            duration_seconds=self._clock.monotonic() - began,
-            started_at=started_at,
-            ended_at=max(started_at, self._clock.now()),
-            kind=running.progress.kind,
-            rows=running.progress.rows_done,
-            bytes=running.progress.bytes_done,
-            rows_per_table=dict(running.progress.rows_per_table),
-            seconds_per_phase=running.progress.seconds_per_phase(),
-            failure=failure,
-        )
 
     async def _end(self, running: RunningSync, result: SyncResult, failure: Failure | None) -> None:
         ended_at = max(self._clock.now(), running.record.started_at)
@@ -372,25 +298,11 @@ class SyncRunner:
                 await self._history.add_component(record, item)
             await self._history.end(record, result, failure, ended_at, seconds)
 
-        await self._record(write)
+        await write_until_done(write)
         self.memory.note_end(record)
         self._running = None
         running.ended.set_result(record)
         self._tell(record)
-
-    async def _record(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Write to the history, again and again while the database is away: what happened must be known."""
-        has_failed = False
-        while True:
-            try:
-                await write()
-            except PostgresError as error:
-                if not has_failed:
-                    log.warning("history cannot be written", extra=fields_of(error))
-                has_failed = True
-                await asyncio.sleep(RECORD_AGAIN_SECONDS)
-            else:
-                return
 
     def _tell(self, record: SyncRecord) -> None:
         self._recorder.add_event(event_of_sync(record, self._clock.now()))
@@ -402,7 +314,3 @@ def _envelope(own: NodeFacts) -> Envelope:
     return Envelope(
         pair_id=heartbeat.pair_id, node_id=heartbeat.node_id, boot_id=heartbeat.boot_id, term=heartbeat.term
     )
-
-
-def _failure(error: WarmstandbyError) -> Failure:
-    return Failure(error.code, error.detail, error.hint)

@@ -6,7 +6,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from services.standby_controller.pair_document import HistoryGroup
+from services.standby_controller.pair_groups import HistoryGroup
 from services.standby_controller.store.audit import Audit
 from services.standby_controller.store.events import Events
 from services.standby_controller.store.heartbeats import Heartbeats

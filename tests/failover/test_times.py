@@ -15,7 +15,7 @@ import pytest
 from lab.ledger import longest_gap_seconds
 from lab.node import Node
 from lab.people import NO_TLS, Json
-from services.standby_controller.pair_document import FailoverGroup
+from services.standby_controller.pair_groups import FailoverGroup
 from shared.settings import AgentSettings, ControllerSettings
 from tests.failover.conftest import Open
 from tests.failover.stage import Stage

@@ -18,22 +18,14 @@ from services.standby_controller.api.config_models import (
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import Answer, Demand, Instant
 from services.standby_controller.pace import check_pace, pace_of
-from services.standby_controller.pair_document import (
-    WHOLE,
-    ApplicationPolicy,
-    ClockSkewPolicy,
-    FailoverPolicy,
-    PairDocument,
-    ReturnPolicy,
-    changed_document,
-    merge_patch,
-    revealed,
-)
+from services.standby_controller.pair_document import PairDocument, changed_document, merge_patch, revealed
+from services.standby_controller.pair_groups import ApplicationPolicy, ClockSkewPolicy, FailoverPolicy, ReturnPolicy
 from services.standby_controller.policy.detector import worst_case_detection_seconds
 from services.standby_controller.policy.pair_merge import is_overruled
 from services.standby_controller.policy.saving import check_gap, settle
 from services.standby_controller.policy.schedule import FirstRun
 from services.standby_controller.policy.sync_pace import MOST_RUNS, WINDOW, judge_pace
+from services.standby_controller.setting_group import WHOLE
 from services.standby_controller.store.pair_config import StoredConfig
 from services.standby_controller.store.tokens import Token
 from shared.errors import (

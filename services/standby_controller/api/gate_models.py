@@ -6,7 +6,7 @@ from pydantic import Field
 
 from services.standby_controller.api.wire import Answer
 from services.standby_controller.gatekeeper import Judgement
-from services.standby_controller.pair_document import FailoverGroup, FailoverPolicy
+from services.standby_controller.pair_groups import FailoverGroup, FailoverPolicy
 from services.standby_controller.policy.detector import Door, FailureKind, Look, Way
 from services.standby_controller.policy.gate import Check, Override, Verdict
 from shared.errors.base import Refusal

@@ -12,9 +12,9 @@ from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.role_models import ChangeAnswer
 from services.standby_controller.api.wire import Answer, Demand
-from services.standby_controller.pair_document import WHOLE
 from services.standby_controller.policy.gate import Override
 from services.standby_controller.roles.changes import Change
+from services.standby_controller.setting_group import WHOLE
 from services.standby_controller.store.audit import Action
 from services.standby_controller.store.tokens import Token
 from shared.errors import (

@@ -12,7 +12,7 @@ from services.standby_controller.api.access import ACCESS_ERRORS, Admin
 from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Answer, Cursor, Demand, Instant, Limit, ListAnswer
-from services.standby_controller.pair_document import WHOLE
+from services.standby_controller.setting_group import WHOLE
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.audit import Action
 from services.standby_controller.store.events import EventKind, NewEvent

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from services.standby_controller.pair_document import Narrower
+from services.standby_controller.pair_groups import Narrower
 
 Model = TypeVar("Model", bound=BaseModel)
 

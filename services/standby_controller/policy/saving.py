@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.standby_controller.pair_document import SHORTEST_INTERVAL_SECONDS, FailoverPolicy, PairDocument
+from services.standby_controller.pair_document import PairDocument
+from services.standby_controller.pair_groups import SHORTEST_INTERVAL_SECONDS, FailoverPolicy
 from services.standby_controller.policy.advice import data_age_limit_seconds
 from services.standby_controller.policy.durations import duration
 from services.standby_controller.policy.schedule import begin_schedule, gap_seconds

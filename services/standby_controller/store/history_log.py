@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from services.standby_controller.pair_document import HistoryGroup
+from services.standby_controller.pair_groups import HistoryGroup
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.audit import Action
 from services.standby_controller.store.database import Connection, Database, storable_json

@@ -12,7 +12,7 @@ import pytest
 
 from lab.cluster import Cluster
 from lab.database import Database as LabDatabase
-from services.standby_controller.pair_document import HistoryGroup
+from services.standby_controller.pair_groups import HistoryGroup
 from services.standby_controller.policy.clock_offset import ClockOffset
 from services.standby_controller.policy.transition_story import Topic, TransitionResult
 from services.standby_controller.severity import Severity

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from services.standby_controller.known_pair import EMPTY, KnownPair
-from services.standby_controller.pair_document import Narrower, PairDocument, parse_document
+from services.standby_controller.pair_document import PairDocument, parse_document
+from services.standby_controller.pair_groups import Narrower
 from services.standby_controller.policy.narrowing import narrow, widened
 from services.standby_controller.policy.pair_merge import (
     FIRST,
