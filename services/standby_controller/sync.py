@@ -206,7 +206,7 @@ class SyncRunner:
     ) -> RunningSync:
         assert self._group is not None
         running = self._running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
-        self.memory.note_handled(record.started_at)
+        self.memory.note_begun(record)
         self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
         return running
 

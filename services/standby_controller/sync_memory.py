@@ -21,6 +21,8 @@ class SyncMemory:
         self._ended_monotonic = 0.0
         self._failures_in_a_row = 0
         self.handled_at: datetime | None = None
+        self.begun_epoch: int | None = None
+        """Of the term in which the last sync was begun, as far as there was one."""
 
     @property
     def last(self) -> SyncRecord | None:
@@ -48,6 +50,7 @@ class SyncMemory:
         newest_first = (await history.list_syncs(SyncFilter(results=RUNS), limit=20, cursor=None)).items
         if newest_first:
             self._last = newest_first[0]
+            self.begun_epoch = self._last.term_epoch
             age = (self._clock.now() - (self._last.ended_at or self._last.started_at)).total_seconds()
             self._ended_monotonic = self._clock.monotonic() - max(0.0, age)
             self._failures_in_a_row = _failures_in_a_row(newest_first)
@@ -59,6 +62,11 @@ class SyncMemory:
     def note_handled(self, at: datetime) -> None:
         """Take it that the schedule was seen to up to then: a sync was begun, or left out with a record."""
         self.handled_at = at
+
+    def note_begun(self, record: SyncRecord) -> None:
+        """Take a sync that begins."""
+        self.note_handled(record.started_at)
+        self.begun_epoch = record.term_epoch
 
     def note_end(self, record: SyncRecord) -> None:
         """Take a sync that has ended; one that was cancelled or superseded is no failure."""

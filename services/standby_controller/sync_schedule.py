@@ -115,12 +115,14 @@ class SyncSchedule:
         )
 
     def _next(self, document: PairDocument, now: datetime) -> NextRun:
-        """Return the next run; while nothing may be begun, no retry is due either."""
+        """Return the next run; while nothing may be begun, only points of the grid are due."""
         memory = self._runner.memory
         is_held = self._told is not None and self._told[0] is SyncResult.HELD_CLOCK_SKEW
-        may_retry = self._runner.running is None and not document.failover.maintenance and not is_held
-        last = memory.last_run() if may_retry else None
-        return next_run(document.sync.schedule, memory.handled_at, last, now)
+        may_begin = self._runner.running is None and not document.failover.maintenance and not is_held
+        last, term = memory.last_run() if may_begin else None, self._monitor.own.term
+        is_other_term = term is not None and memory.begun_epoch not in (None, term.epoch)
+        schedule, is_term_new = document.sync.schedule, may_begin and is_other_term
+        return next_run(schedule, memory.handled_at, last, now, is_term_new=is_term_new)
 
     def _pause_seconds(self) -> float:
         due = self.next()

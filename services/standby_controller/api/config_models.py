@@ -39,7 +39,9 @@ class NextRunAnswer(Answer):
     """The next scheduled sync."""
 
     at: Instant | None = Field(description="When it starts; null means at once.")
-    why: Why = Field(description="The first run, the interval, one run for those that were missed, or a retry.")
+    why: Why = Field(
+        description="The first run, the interval, one run for those missed, a retry, or roles that changed."
+    )
 
 
 class WarningAnswer(Answer):

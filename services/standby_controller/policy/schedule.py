@@ -36,6 +36,7 @@ class Why(StrEnum):
     INTERVAL = "interval"
     CATCH_UP = "catch_up"
     RETRY = "retry"
+    NEW_TERM = "new_term"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,19 @@ def runs_after(schedule: Schedule, instant: datetime) -> Iterator[datetime]:
         yield instant
 
 
-def next_run(schedule: Schedule, handled_at: datetime | None, last: LastRun | None, now: datetime) -> NextRun:
+def next_run(
+    schedule: Schedule, handled_at: datetime | None, last: LastRun | None, now: datetime, *, is_term_new: bool = False
+) -> NextRun:
     """Return the next run, given how far the schedule was seen to, and how the last run ended.
 
     `handled_at` is the start of the last run or of one that was left out: all points up to it are over, so points that
     passed while nobody could run give one run, not one for each. A clock that was set back does not hold syncs up:
     what was handled in the future counts as handled now. After a failure the next try comes sooner than the grid: after
-    30 s, doubled each time; not before the first run of the schedule.
+    30 s, doubled each time; not before the first run of the schedule. Where roles have changed since the last sync
+    (`is_term_new`), one runs at once: before it nobody would take over.
     """
+    if is_term_new:
+        return NextRun(now, Why.NEW_TERM)
     if handled_at is None or handled_at < schedule.first_at:
         return NextRun(schedule.first_at, Why.FIRST)
     at = run_after(schedule, min(handled_at, now))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.errors import PeerUnreachable
-from shared.node.model import State
+from shared.node.model import State, Term
 from tests.integration.standby_controller.stage import Stage, eventually, open_stage
 
 HOUR = timedelta(hours=1)
@@ -153,6 +153,33 @@ async def test_what_was_missed_is_caught_up_by_one_run(newest_dsn: str, tmp_path
         await asyncio.sleep(0.5)
         started = [datetime.fromisoformat(item["started_at"]) for item in (await stage.get("/v1/syncs"))["items"]]
         assert len(started) <= count + 2  # the one, and perhaps a point of the grid right after it
+
+
+async def test_after_a_change_of_roles_a_sync_runs_at_once(newest_dsn: str, tmp_path: Path) -> None:
+    """The new standby is no good before it; later runs keep the grid."""
+    async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
+        await stage.ended((await _first(stage))["id"])
+        assert (await stage.get("/v1/status"))["next_sync_why"] == "interval"
+        stage.own.term = stage.peer.term = Term(epoch=17, owner="a")
+        await eventually(lambda: _has(stage, "succeeded", 2))
+        await asyncio.sleep(1.5)
+        assert await results(stage) == ["succeeded"] * 2
+
+
+async def test_syncs_are_held_while_the_clocks_differ_too_much(newest_dsn: str, tmp_path: Path) -> None:
+    """Where that is asked for: recorded, told once, refused by hand with a way out; by default they run."""
+    async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
+        stage.peer.clock_ahead_seconds = 20.0
+        await stage.ended((await _first(stage))["id"])
+        await save(stage, {"sync": EACH_SECOND, "monitor": {"clock_skew_policy": "hold_syncs"}})
+        await eventually(lambda: _has(stage, "held_clock_skew", 2))
+        await eventually(lambda: _told(stage, "sync_skipped"))
+        assert len(await events(stage, "sync_skipped")) == 1
+        refusal = await stage.post("/v1/syncs", expect=409)
+        assert (refusal["code"], "clock_skew_policy" in refusal["hint"]) == ("clock_skew", True)
+        before = (await results(stage)).count("succeeded")
+        stage.peer.clock_ahead_seconds = 0.0
+        await eventually(lambda: _has(stage, "succeeded", before + 2))
 
 
 async def test_a_sync_of_a_term_that_is_over_is_superseded(newest_dsn: str, tmp_path: Path) -> None:

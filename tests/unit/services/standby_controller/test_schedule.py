@@ -92,6 +92,15 @@ def test_the_next_run(
     assert (found.at, found.why) == (today(expected), why)
 
 
+def test_after_a_change_of_roles_one_runs_at_once() -> None:
+    """The copy of an earlier term is no reason to take over; the grid goes on from there."""
+    begun = begin_schedule(HOURLY, FirstRun.START_TIME, at("2026-03-01T12:30"))
+    now = at("2026-03-01T13:20")
+    found = next_run(begun, at("2026-03-01T13:00"), None, now, is_term_new=True)
+    assert (found.at, found.why) == (now, Why.NEW_TERM)
+    assert next_run(begun, now, None, now).at == at("2026-03-01T14:00")
+
+
 def test_the_first_retry_comes_after_half_a_minute() -> None:
     """Doubled each time; the rows above have its figures."""
     assert FIRST_RETRY_SECONDS == 30.0
