@@ -45,7 +45,9 @@ from services.standby_controller.store.series import Series
 from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
+from services.standby_controller.sync_memory import SyncMemory
 from services.standby_controller.sync_schedule import SyncSchedule
+from services.standby_controller.sync_work import SyncWork
 from services.standby_controller.trimming import TRIM_SECONDS, Trimming
 from shared.clock import Clock
 from shared.fencing.fence import Fence
@@ -113,10 +115,10 @@ async def assemble(
             recorder=recorder,
             clock=clock,
         )
+        memory = SyncMemory(clock)
         runner = SyncRunner(
-            components=settings.components,
-            copy_component=copy_component,
-            clear_orphans=clear_orphans,
+            work=SyncWork(settings.components, copy_component, clear_orphans, history, memory, clock),
+            memory=memory,
             history=history,
             recorder=recorder,
             monitor=monitor,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from services.standby_controller.policy.clock_offset import ClockLimits, ClockOf
 from services.standby_controller.policy.clock_words import describe_offset
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
-from services.standby_controller.running_sync import CopyComponent, RunningSync
+from services.standby_controller.running_sync import RunningSync
 from services.standby_controller.source import Source, check_standby, find_source
 from services.standby_controller.store.history import History
 from services.standby_controller.store.records import (
@@ -44,7 +44,6 @@ from shared.errors import (
 )
 from shared.log import fields_of
 from shared.node.model import Envelope, State
-from shared.settings import ComponentSettings
 
 log = logging.getLogger(__name__)
 
@@ -59,17 +58,15 @@ class SyncRunner:
     def __init__(
         self,
         *,
-        components: Sequence[ComponentSettings],
-        copy_component: CopyComponent,
-        clear_orphans: Callable[[], Awaitable[None]],
+        work: SyncWork,
+        memory: SyncMemory,
         history: History,
         recorder: Recorder,
         monitor: Monitor,
         clock_limits: Callable[[], ClockLimits],
         clock: Clock,
     ) -> None:
-        self._components = tuple(components)
-        self._clear_orphans = clear_orphans
+        self._work = work
         self._history = history
         self._recorder = recorder
         self._monitor = monitor
@@ -79,8 +76,7 @@ class SyncRunner:
         self._group: asyncio.TaskGroup | None = None
         self._ready = asyncio.Event()
         self._running: RunningSync | None = None
-        self.memory: Final = SyncMemory(clock)
-        self._work = SyncWork(self._components, copy_component, clear_orphans, history, self.memory, clock)
+        self.memory: Final = memory
 
     @property
     def is_ready(self) -> bool:
@@ -177,7 +173,7 @@ class SyncRunner:
         if self._running is not None:
             return
         try:
-            await self._clear_orphans()
+            await self._work.clear_orphans()
         except PostgresError as error:
             log.warning("orphans of a killed seed not removed", extra=fields_of(error))
 
@@ -216,7 +212,7 @@ class SyncRunner:
             try:
                 for orphan in await self._history.interrupt_orphans(self._clock.now()):
                     self._tell(orphan)
-                await self.memory.recall(self._history, [item.name for item in self._components])
+                await self.memory.recall(self._history, self._work.names)
             except PostgresError:
                 await asyncio.sleep(RECORD_AGAIN_SECONDS)  # the keeper of the database has logged it
             else:

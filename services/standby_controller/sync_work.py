@@ -41,11 +41,16 @@ class SyncWork:
     ) -> None:
         self._components = tuple(components)
         self._copy_component = copy_component
-        self._clear_orphans = clear_orphans
+        self.clear_orphans: Final = clear_orphans
         self._history = history
         self._memory = memory
         self._clock = clock
         self._power = PowerGuard()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the components."""
+        return tuple(component.name for component in self._components)
 
     @property
     def is_power_kept(self) -> bool | None:
@@ -62,7 +67,7 @@ class SyncWork:
         first: Failure | None = None
         async with self._power.hold(f"sync {running.record.id} runs"):
             try:
-                await self._clear_orphans()
+                await self.clear_orphans()
             except WarmstandbyError as error:
                 return _failure(error)
             for component in self._components:
