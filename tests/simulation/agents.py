@@ -265,8 +265,9 @@ class Agents:
         now, attempt = world.nodes[node], before.attempt
         assert attempt is not None
         others = [(peer, world.nodes[peer]) for peer in world.peers(node)]
-        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer, _ in others)
-        is_split = attempt.peer is None and (was_cut or now.looked_blind)
+        unproved = [peer for peer, _ in others if NAMES[peer] != attempt.peer]  # the named one was seen closed
+        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer in unproved)
+        is_split = was_cut or (attempt.peer is None and now.looked_blind)
         had_not_agreed = any(not self.record(world, peer).eligible.get(NAMES[node]) for peer, _ in others)
         is_risk = attempt.is_by_hand and attempt.peer is None and had_not_agreed
         return world.with_node(node, now._replace(looked_blind=False, has_data=True))._replace(

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 BLIND_SECONDS = 20.0
 """How long before a promotion a message that was lost could have kept the standby from hearing the active node."""
 ENDS_WITHIN_SECONDS = 25.0
+LOOKED_SECONDS = 2.0
+"""How long before its promotion a node looked around: an agent that was dead then was not heard."""
 
 
 class Wrong(AssertionError):
@@ -82,7 +84,7 @@ class Judge:
                 epoch=record.term.epoch,
                 is_by_hand=record.attempt is not None and record.attempt.is_by_hand,
                 could_not_hear=was_troubled and other.is_up,
-                was_off_or_dead=other.agent is None,
+                was_off_or_dead=other.agent is None or now - other.agent_since < LOOKED_SECONDS,
             )
         )
 
@@ -90,6 +92,7 @@ class Judge:
         """Note an accepted write; the other node must not accept at that moment, unless that is promised."""
         now, other = machine.clock.monotonic(), self._other(machine)
         self.accepted.add(row)
+        self.look(now)
         if not other.is_accepting:
             return
         if not any(self._excuses(one, now) for one in self.promoted if one.at >= self.agreed_at):

@@ -54,6 +54,7 @@ class Machine:
     machines: dict[str, Machine] = field(default_factory=dict)
     is_up: bool = True
     agent: Agent | None = None
+    agent_since: float = float("-inf")
     record: Record | None = None
     rows: set[int] = field(default_factory=set)
     rescued: set[int] = field(default_factory=set)
@@ -86,6 +87,7 @@ class Machine:
         """Start the agent where there is none."""
         if self.is_up and self.agent is None:
             self.agent = Agent(self)
+            self.agent_since = self.clock.monotonic()
             self.agent.spawn(self.agent.live())
 
     def kill_agent(self) -> None:

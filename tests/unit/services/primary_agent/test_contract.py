@@ -35,4 +35,5 @@ def test_answers_are_those_of_the_document(case: Case[Any]) -> None:
     response = case.call(headers=HEADERS)
     assert response.status_code != 500
     assume(was_sent_whole(case, response))
+    assume(set(case.query) <= {parameter.name for parameter in case.operation.query})  # a newer peer may say more
     case.validate_response(response, headers=HEADERS, excluded_checks=[not_a_server_error])
