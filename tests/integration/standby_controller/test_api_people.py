@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from services.standby_controller.store.tokens import Role
 from shared.errors import PeerRefusedUs, PeerUnreachable
 from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, State, Term
