@@ -25,6 +25,7 @@ from tests.tier import MAJORS, rounds
 collect_ignore = rounds(
     [
         "test_agent_down.py",
+        "test_clocks.py",
         "test_deaths_in_switchover.py",
         "test_detection.py",
         "test_network.py",

@@ -242,7 +242,7 @@ class Agents:
             return
         heard: tuple[tuple[int, State, bool], ...] = ()
         if act is Act.LOOK_AROUND or (act is Act.TAKE_TERM and attempt.peer is not None):
-            asked = [peer for peer in world.peers(node) if NAMES[peer] != attempt.peer and world.hears(node, peer)]
+            asked = [peer for peer in world.peers(node) if world.hears(node, peer)]
             heard = tuple(self._tell(world, peer) for peer in asked)
         done = self.rules.call(now.record, "advance", (heard,))
         if done is None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import pytest
 
@@ -20,7 +21,7 @@ from tests.tier import rounds
 LIMIT: Final = 3_000_000
 
 # Scene, whether the second node may promote itself, what may happen.
-NORMAL: Final = (
+NORMAL: Final[Sequence[tuple[str, bool, Budget]]] = (
     ("new pair", False, Budget(agent_crashes=1, cuts=1, settings=1)),
     ("pair", True, Budget(agent_crashes=1, host_crashes=1, cuts=1, failovers=1)),
     ("pair", True, Budget(agent_crashes=1, host_crashes=1, takeovers=1, failovers=1)),
@@ -34,14 +35,20 @@ NORMAL: Final = (
     ("three", True, Budget(agent_crashes=1, failovers=1, takeovers=1)),
     ("three", True, Budget(host_crashes=1, cuts=1, failovers=1)),
 )
-LARGE: Final = (
+THREE_CAN_SPLIT: Final = pytest.mark.xfail(
+    raises=Broken,
+    strict=True,
+    reason="known: of three nodes one that is promoted by hand may die, and a second one take over, on the word of a "
+    "node that closed for the first; a pair has no such third node",
+)
+LARGE: Final[Sequence[Any]] = (
     *NORMAL,
     ("pair", True, Budget(host_crashes=3, cuts=1, failovers=1, humans=1)),
     ("pair", True, Budget(agent_crashes=1, host_crashes=1, cuts=1, humans=1, failovers=1)),
     ("pair", False, Budget(agent_crashes=1, host_crashes=1, cuts=1, humans=1, handovers=1)),
     ("pair", True, Budget(agent_crashes=1, host_crashes=2, cuts=2, failovers=2)),
     ("pair", False, Budget(agent_crashes=1, host_crashes=1, cuts=1, handovers=2)),
-    ("three", True, Budget(host_crashes=1, cuts=1, failovers=1, humans=1)),
+    pytest.param("three", True, Budget(host_crashes=1, cuts=1, failovers=1, humans=1), marks=THREE_CAN_SPLIT),
 )
 
 
