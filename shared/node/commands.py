@@ -293,9 +293,8 @@ def check_remembers(record: Record) -> None:
 
 
 def _check_term_is_free(record: Record, attempt: Attempt, peers: Iterable[NodeView]) -> None:
-    known = 0 if record.term is None else record.term.epoch
     for peer in peers:
-        if peer.term is not None and peer.term.epoch > known:  # its owner may be down, and come back to serve
+        if peer.term is not None and peer.term.epoch >= attempt.epoch:
             raise StaleTerm(f"node {peer.node_id} accepts term {peer.term.epoch} by now")
         if peer.node_id != attempt.peer and _may_be_open(peer, attempt.kind, record.node_id):
             raise PeerServes(f"node {peer.node_id} is {peer.state}: its databases may be open")

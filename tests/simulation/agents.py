@@ -242,7 +242,7 @@ class Agents:
             return
         heard: tuple[tuple[int, State, bool], ...] = ()
         if act is Act.LOOK_AROUND or (act is Act.TAKE_TERM and attempt.peer is not None):
-            asked = [peer for peer in world.peers(node) if world.hears(node, peer)]
+            asked = [peer for peer in world.peers(node) if NAMES[peer] != attempt.peer and world.hears(node, peer)]
             heard = tuple(self._tell(world, peer) for peer in asked)
         done = self.rules.call(now.record, "advance", (heard,))
         if done is None:
@@ -265,9 +265,8 @@ class Agents:
         now, attempt = world.nodes[node], before.attempt
         assert attempt is not None
         others = [(peer, world.nodes[peer]) for peer in world.peers(node)]
-        unproved = [peer for peer, _ in others if NAMES[peer] != attempt.peer]  # the named one was seen closed
-        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer in unproved)
-        is_split = was_cut or (attempt.peer is None and now.looked_blind)
+        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer, _ in others)
+        is_split = attempt.peer is None and (was_cut or now.looked_blind)
         had_not_agreed = any(not self.record(world, peer).eligible.get(NAMES[node]) for peer, _ in others)
         is_risk = attempt.is_by_hand and attempt.peer is None and had_not_agreed
         return world.with_node(node, now._replace(looked_blind=False, has_data=True))._replace(

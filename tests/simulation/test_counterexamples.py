@@ -39,27 +39,6 @@ class Trace:
 
 TRACES = (
     Trace(
-        "a third node took over on the word of a node that had closed for another one, whose owner was down then",
-        (
-            "two: takes over",
-            "two: orders one to fence",
-            "one: closes",
-            "one: end_sessions done, is demoting",
-            "one: prove done, is fenced",
-            "two: sees one closed",
-            "two: commits",
-            "two: takes the term",
-            "three: takes over by hand",
-            "three: sees one closed",
-            "one: judges, is fenced",
-            "two: host dies",
-            "three: commits",
-        ),
-        "three: takes the term",
-        "three: gives up at take_term",
-        scene="three",
-    ),
-    Trace(
         "an agent whose databases its controller closed took its own restart for a reason to open them",
         ("one: agent dies", "one: controller closes for its dead agent", "one: agent starts, is waiting"),
         "one: judges, is active",

@@ -77,9 +77,9 @@ class PeerWatch:
             raise NotFound(f"node {node_id!r} is not among [[peers]]")
         return found
 
-    async def look_now(self, limit_seconds: float) -> tuple[NodeView, ...]:
-        """Ask all peers at this moment and return what came within the limit."""
-        asks = [asyncio.ensure_future(client.node()) for client in self._clients.values()]
+    async def look_now(self, limit_seconds: float, *, but: str | None = None) -> tuple[NodeView, ...]:
+        """Ask all peers but one at this moment and return what came within the limit."""
+        asks = [asyncio.ensure_future(client.node()) for name, client in self._clients.items() if name != but]
         if not asks:
             return ()
         done, late = await asyncio.wait(asks, timeout=limit_seconds)

@@ -95,5 +95,5 @@ class Peers(Protocol):
     def client(self, node_id: str) -> Peer:
         """Return the way to one; raises NotFound."""
 
-    async def look_now(self, limit_seconds: float) -> tuple[NodeView, ...]:
-        """Ask all at this moment and return what came within the limit."""
+    async def look_now(self, limit_seconds: float, *, but: str | None = None) -> tuple[NodeView, ...]:
+        """Ask all but one at this moment and return what came within the limit."""

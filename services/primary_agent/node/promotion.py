@@ -112,14 +112,14 @@ class Promotion:
     async def _look(self, attempt: Attempt, act: Act) -> Sequence[NodeView]:
         """Ask once more before the term is taken; a look a moment ago is not repeated.
 
-        Also a node that was seen closed is asked: it may have closed for another one, whose term it accepts by now.
+        Of a node that was seen closed for this attempt nothing more has to be known.
         """
         now = self._clock.monotonic()
         looked_for, looked_at = self._looked or (None, 0.0)
         if act is Act.TAKE_TERM and looked_for == attempt.id and now - looked_at < LOOK_HOLDS_SECONDS:
             return ()
         self._looked = (attempt.id, now)
-        return await self._peers.look_now(LOOK_SECONDS)
+        return await self._peers.look_now(LOOK_SECONDS, but=attempt.peer)
 
     async def _fail(self, attempt: Attempt, act: Act, error: WarmstandbyError) -> None:
         log.error("act of a promotion failed", extra={"act": act.value, **fields_of(error)})

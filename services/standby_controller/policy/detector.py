@@ -230,7 +230,7 @@ def kind_of(look: Look) -> FailureKind:
 def _agrees(look: Look, kind: FailureKind) -> bool:
     if kind_of(look) is kind:
         return True
-    is_open = not look.has_life_sign and not look.has_second_opinion
+    is_open = not look.has_life_sign and not look.has_second_opinion and look.database is Door.NOT_ASKED
     return is_open and kind in (
         FailureKind.SILENT,
         FailureKind.SELF_ISOLATED,

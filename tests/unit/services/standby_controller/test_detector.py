@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from services.standby_controller.policy.detector import (
@@ -223,6 +223,7 @@ looks = st.builds(
 
 
 @given(st.lists(looks, max_size=12), st.integers(1, 5))
+@example([look(S, N, A, A), look(S, S, A, N)], 2)
 def test_nobody_is_called_dead_who_gave_a_life_sign(seen: list[Look], failures: int) -> None:
     """In each look of the evidence for a silence no door of the peer answered, and a second one was asked."""
     found = diagnose(series_of(*seen), failures)
