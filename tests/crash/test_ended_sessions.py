@@ -9,7 +9,7 @@ import time
 from lab.people import ApiError
 from tests.crash.generations import reading
 from tests.crash.stage import Stage, asking, check_answers, check_told
-from tests.tier import rounds
+from tests.tier import in_full_tier, rounds
 
 _END = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -17,6 +17,7 @@ SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 """
 
 
+@in_full_tier
 async def test_services_outlive_sessions_that_are_ended(stage: Stage, chance: random.Random) -> None:
     """The driver meets a session's end in many ways; each is a database that does not answer, and none is a bug."""
     pids = {service: service.pid for service in stage.pair.services}

@@ -16,7 +16,7 @@ from lab.cluster import Cluster
 from tests.crash.conftest import BUDGET, CHUNK, INTERVAL_SECONDS
 from tests.crash.generations import NAME
 from tests.crash.stage import Stage
-from tests.tier import rounds
+from tests.tier import in_full_tier, rounds
 
 MIB = 2**20
 SMALL_BUDGET = 64 * MIB
@@ -88,6 +88,7 @@ async def test_an_agent_that_was_dead_catches_up_in_pieces(stage: Stage) -> None
     assert [part["kind"] for part in (await stage.recover())["components"]] == ["delta"]
 
 
+@in_full_tier
 async def test_capture_gives_up_beyond_its_budget_and_the_next_sync_seeds(stage: Stage) -> None:
     """A transaction that stays open pins the log: the slot goes before the application's disk does, and says so."""
     stage.controller.stop()

@@ -137,6 +137,7 @@ def test_an_interrupted_demo_leaves_nothing(folder: Path, demo: Demo) -> None:
     wait_until_nothing_is_left(folder)
 
 
+@in_full_tier
 @pytest.mark.timeout(60)
 def test_a_killed_demo_leaves_nothing(folder: Path, demo: Demo) -> None:
     """A kill -9 gives it no chance to clean up; another process does."""

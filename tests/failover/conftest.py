@@ -29,6 +29,7 @@ collect_ignore = rounds(
         "test_deaths_in_switchover.py",
         "test_detection.py",
         "test_network.py",
+        "test_notified.py",
         "test_processes.py",
         "test_syncs_and_failover.py",
         "test_times.py",

@@ -17,7 +17,7 @@ from lab.people import Json
 from lab.roles import Rights
 from tests.failover.conftest import Open
 from tests.failover.stage import APPLICATION, DATABASE, Stage
-from tests.tier import rounds
+from tests.tier import in_full_tier, rounds
 
 ROWS: Final = rounds(20_000, 1_000_000)
 LATE: Final = {str(number): f"late {number}" for number in range(1, 301)}
@@ -147,8 +147,9 @@ KILLS: Final[dict[str, Callable[[Stage], Any]]] = {
 }
 
 
+@in_full_tier
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", rounds(["controller"], list(KILLS)))
+@pytest.mark.parametrize("name", list(KILLS))
 async def test_a_return_that_is_killed_before_its_commit_is_done_again(open_pair: Open, name: str) -> None:
     """What was saved is saved again, the same; nothing is overwritten without it."""
     async with open_pair() as stage:

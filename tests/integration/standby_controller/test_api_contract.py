@@ -70,7 +70,7 @@ def for_all(contract: Contract, path: str, method: str, mode: GenerationMode) ->
     schema, headers = contract
 
     @hypothesis.settings(
-        max_examples=rounds(20, 200), deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+        max_examples=rounds(10, 200), deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
     )
     @hypothesis.given(case=schema[path][method.upper()].as_strategy(generation_mode=mode))
     def holds(case: Any) -> None:

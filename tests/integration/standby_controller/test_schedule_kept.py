@@ -143,11 +143,11 @@ async def test_in_maintenance_runs_are_left_out_and_one_by_hand_is_not(newest_ds
 async def test_what_was_missed_is_caught_up_by_one_run(newest_dsn: str, tmp_path: Path) -> None:
     """While the controller was down points passed; after its start one sync runs, and then the grid goes on."""
     async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
-        rhythm = {"run_every": "PT4S", "first_run": "now", "accept_short_interval": True}
+        rhythm = {"run_every": "PT3S", "first_run": "now", "accept_short_interval": True}
         await save(stage, {"sync": rhythm})
         await eventually(lambda: _has(stage, "succeeded", 1))
         count = len(await results(stage))
-    await asyncio.sleep(9)
+    await asyncio.sleep(6.5)
     async with open_stage(newest_dsn, tmp_path, is_scheduled=True) as stage:
         await eventually(lambda: _has(stage, "succeeded", count + 1), within_seconds=2)
         await asyncio.sleep(0.5)
