@@ -10,10 +10,7 @@ from tests.crash.stage import Part, Stage, at_phase
 from tests.tier import rounds
 
 #: Who dies, in which phase of the delta, and at most how long after the phase began.
-KILLS = [
-    (Part.SOURCE, "opening", 0.3),
-    (Part.TARGET, "applying", 0.3),
-]
+KILLS = [(Part.TARGET, "applying", 0.3)]
 MORE_KILLS = [(part, phase, 0.6) for part in Part for phase in ("opening", "copying", "applying")] * 2
 
 
