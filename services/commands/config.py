@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from services.commands.controller import ControllerClient, Json, add_connection
 from services.commands.running import run_command
 from shared.errors import RequestError
 from shared.settings import Settings
+
+_SECRET_KEYS: Final = ("password", "secrets", "headers", "url")
+_NOTHING: Final = ("null", "{}", "[]")
+_MASKED: Final = re.compile(r'(https?://[^/@]*/)?\*{10}|\["\*{10}"(, "\*{10}")*\]')
+"""What stands for a secret that is stored."""
 
 
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -20,7 +27,8 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     config = commands.add_parser(
         "config",
         help=text,
-        description=f"{text}. Without KEY=VALUE it shows them. A value is JSON or a word; null gives the default.",
+        description=f"{text}. Without KEY=VALUE it shows them. A value is JSON or a word, or @FILE that holds it; null "
+        "gives the default.",
     )
     config.add_argument("changes", nargs="*", metavar="KEY=VALUE", help="as in sync.run_every=PT6H")
     config.add_argument("--preview", action="store_true", help="show what the change means, and save nothing")
@@ -52,6 +60,12 @@ async def _config(settings: Settings, parsed: argparse.Namespace) -> int:
     return 1 if parsed.preview and answer["refusal"] else 0
 
 
+def _holds_secrets(name: str) -> bool:
+    path = name.split(".")
+    is_plain = path[0] != "notifications" or (len(path) == 2 and path[1] not in ("channels", "dead_man_url"))
+    return not (is_plain or (len(path) == 4 and path[3] not in _SECRET_KEYS))
+
+
 def parse_changes(changes: list[str]) -> Json:
     """Return the merge patch of words like `sync.run_every=PT6H`; raises RequestError."""
     patch: Json = {}
@@ -65,7 +79,7 @@ def parse_changes(changes: list[str]) -> Json:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise RequestError(f"{change!r} contradicts what is before it", hint="Name each key once.")
-        place[path[-1]] = _value(text)
+        place[path[-1]] = _value(name, text)
     return patch
 
 
@@ -98,7 +112,18 @@ def describe_preview(answer: Json) -> Iterator[str]:
         yield f"warning: {warning['text']}"
 
 
-def _value(text: str) -> Any:
+def _value(name: str, text: str) -> Any:
+    """Return a value; a secret comes from a file alone: everybody on the machine can read a command line."""
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"{name}: {error}", hint="Name a file that holds the value after @.") from error
+    elif _holds_secrets(name) and text not in _NOTHING and not _MASKED.fullmatch(text):
+        raise RequestError(
+            f"{name} may hold a secret, which the machine's process list would show",
+            hint=f"Write the value to a file that only you can read, and give {name}=@FILE.",
+        )
     try:
         return json.loads(text)
     except ValueError:

@@ -23,11 +23,12 @@ from shared.clock import Clock
 from shared.node.model import State
 
 LOOK_SECONDS: Final = 1.0
+_RECALLED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
 class _Alarm:
-    """A copy this node has to speak for, and since when nothing was known of it where nothing is."""
+    """A copy this node has to speak for; of one that is not known, the age is how long this process has waited."""
 
     node_id: str
     age_seconds: float
@@ -54,7 +55,8 @@ class DataAge:
         self._recorder = recorder
         self._clock = clock
         self._began = clock.monotonic()
-        self._is_told: bool | None = None
+        self._has_recalled = False
+        self._is_told = False
 
     def copies(self) -> tuple[CopySight, ...]:
         """Return each standby's copy as it is known here."""
@@ -68,24 +70,26 @@ class DataAge:
         )
 
     async def recall(self, events: Events, database: Database) -> None:
-        """Go on where the process before this one stopped telling; raises PostgresError."""
-        if self._is_told is not None or not database.is_prepared:
+        """Go on where the process of this node before this one stopped telling; raises PostgresError."""
+        if self._has_recalled or not database.is_prepared:
             return
         found = [
             record.event
             for kind in (EventKind.DATA_OLD, EventKind.DATA_FRESH)
-            for record in (await events.list_events(EventFilter(kind=kind), 1, None)).items
+            for record in (await events.list_events(EventFilter(kind=kind), _RECALLED, None)).items
+            if record.node == self._monitor.own.node_id
         ]
         last = max(found, key=lambda event: event.at, default=None)
-        self._is_told = last is not None and last.kind is EventKind.DATA_OLD
+        self._has_recalled = True
+        self._is_told = self._is_told or (last is not None and last.kind is EventKind.DATA_OLD)
 
     async def look(self) -> None:
-        """Tell when the copy that this node speaks for has passed its limit, or is young again."""
+        """Tell when the copy that this node speaks for has passed its limit, or is young again.
+
+        Also while the history cannot be read: then it may be told a second time, rather than not at all.
+        """
         alarm, limit = self._alarm(), age_limit_of(self._document())
-        if self._is_told is None or alarm is None:
-            return
-        is_old = alarm.age_seconds > limit
-        if is_old == self._is_told:
+        if alarm is None or (is_old := alarm.age_seconds > limit) == self._is_told:
             return
         self._is_told = is_old
         kind, severity = (EventKind.DATA_OLD, Severity.CRITICAL) if is_old else (EventKind.DATA_FRESH, Severity.INFO)
@@ -100,15 +104,15 @@ class DataAge:
             return _Alarm(own.node_id, waited if age is None else age, is_known=age is not None)
         if own.state is not State.ACTIVE:
             return None
-        blind = [peer for peer in self._monitor.peers if self._views.present(peer.node_id) is None]
-        for peer in blind:
-            age = self._age_at(peer.node_id)
-            return _Alarm(peer.node_id, waited if age is None else age, is_known=age is not None)
-        young = self._monitor.peers[:1] if self._is_told else ()
-        for peer in young:  # it speaks for itself again
-            age = self._age_at(peer.node_id)
-            return None if age is None else _Alarm(peer.node_id, age, is_known=True)
-        return None
+        peers = self._monitor.peers
+        blind = next((peer for peer in peers if self._views.present(peer.node_id) is None), None)
+        if blind is not None:
+            age = self._age_at(blind.node_id)
+            return _Alarm(blind.node_id, waited if age is None else age, is_known=age is not None)
+        if not self._is_told:
+            return None
+        ages = [(age, peer.node_id) for peer in peers if (age := self._age_at(peer.node_id)) is not None]
+        return _Alarm(ages[0][1], ages[0][0], is_known=True) if ages else None  # who told it tells its end
 
     def _age_at(self, node_id: str) -> float | None:
         heard = self._views.last(node_id)

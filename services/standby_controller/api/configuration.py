@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Header, Response
@@ -37,6 +38,7 @@ from shared.errors import (
     ScheduleGap,
 )
 from shared.http.problem import problem_responses
+from shared.node.model import State
 
 router: Final = APIRouter(prefix="/v1/config", tags=["people"])
 
@@ -182,7 +184,7 @@ class ConfigAnswer(Answer):
         """Return the answer for a stored document."""
         return cls(
             document=stored.document,
-            next_run=next_run_of(stored.document, parts.runner.memory.handled_at, parts.clock.now()),
+            next_run=next_run_of(stored.document, _handled_at(parts), parts.clock.now()),
             worst_case_detection_seconds=worst_case_detection_seconds(pace_of(parts.settings, stored.document)),
             epoch=stored.version.epoch,
             version=stored.version.version,
@@ -278,11 +280,17 @@ async def _saved(
     return _shown(response, parts, await _replace(parts, caller, base, settled))
 
 
+def _handled_at(parts: Parts) -> datetime | None:
+    """Return how far the schedule was seen to; the node that runs none now leaves its past to the one that does."""
+    is_standby = parts.monitor.own.state is State.STANDBY
+    return parts.runner.memory.handled_at if is_standby else parts.clock.now()
+
+
 async def _prospect(parts: Parts, document: PairDocument) -> Prospect:
     now = parts.clock.now()
     durations = await parts.history.read_durations(now - WINDOW, MOST_RUNS)
     return Prospect(
-        handled_at=parts.runner.memory.handled_at,
+        handled_at=_handled_at(parts),
         data_age_seconds=parts.gatekeeper.judge().data_age_seconds,
         detection_seconds=worst_case_detection_seconds(pace_of(parts.settings, document)),
         pace=judge_pace(durations),

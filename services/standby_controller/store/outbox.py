@@ -198,26 +198,17 @@ class Outbox:
 
 
 async def _write(connection: Connection | Database, number: int, delivery: Delivery) -> None:
-    await connection.execute(
-        _QUERIES["write_delivery"],
-        number,
-        delivery.state,
-        delivery.queued_at,
-        delivery.next_attempt_at,
-        delivery.attempts,
-        delivery.sent_at,
-        None if delivery.problem is None else storable(delivery.problem),
-        json.dumps(list(delivery.delivered)),
-        json.dumps({name: storable(why) for name, why in delivery.refused.items()}),
-    )
+    await connection.execute(_QUERIES["write_delivery"], number, *_standing(delivery))
 
 
 def _values(node: str, seq: int, delivery: Delivery) -> tuple[Any, ...]:
+    begin, repeats = (node, seq, delivery.channel, delivery.incident), json.dumps(dict(delivery.repeats))
+    return (*begin, *_standing(delivery), repeats)
+
+
+def _standing(delivery: Delivery) -> tuple[Any, ...]:
+    """Return the columns that an attempt changes."""
     return (
-        node,
-        seq,
-        delivery.channel,
-        delivery.incident,
         delivery.state,
         delivery.queued_at,
         delivery.next_attempt_at,
@@ -226,7 +217,6 @@ def _values(node: str, seq: int, delivery: Delivery) -> tuple[Any, ...]:
         None if delivery.problem is None else storable(delivery.problem),
         json.dumps(list(delivery.delivered)),
         json.dumps({name: storable(why) for name, why in delivery.refused.items()}),
-        json.dumps(dict(delivery.repeats)),
     )
 
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from services.standby_controller.store.events import EventFilter
+from services.standby_controller.data_age import DataAge
+from services.standby_controller.severity import Severity
+from services.standby_controller.store.events import EventFilter, EventKind, Events, NewEvent
 from shared.errors import PeerUnreachable
 from shared.node.controller_model import ControllerView
 from shared.node.model import State
@@ -43,6 +45,28 @@ async def test_a_copy_that_grows_old_is_told_although_nothing_failed(newest_dsn:
     async with open_stage(newest_dsn, tmp_path) as stage:
         await stage.ended((await stage.post("/v1/syncs"))["id"])
         await eventually(lambda: _is_told(stage, ["data_old", "data_fresh"]), within_seconds=20)
+
+
+async def test_what_another_node_told_is_not_taken_for_told_and_no_history_is_no_silence(
+    newest_dsn: str, tmp_path: Path
+) -> None:
+    """The peer's alarm is its own; and while nothing was recalled, the alarm is raised all the same."""
+    async with open_stage(newest_dsn, tmp_path) as stage:
+        parts, age = stage.parts, 0.0
+
+        def new_watch() -> DataAge:
+            views = parts.gatekeeper._views
+            return DataAge(parts.monitor, views, lambda: age, lambda: parts.config.known, parts.recorder, parts.clock)
+
+        now = parts.clock.now()
+        old = NewEvent(now, EventKind.DATA_OLD, Severity.CRITICAL, "a", "by the other node")
+        await Events(parts.database, "a").add(old)
+        watch = new_watch()
+        await watch.recall(parts.events, parts.database)
+        await watch.look()
+        age, blind = 1e6, new_watch()
+        await blind.look()
+        await eventually(lambda: _is_told(stage, ["data_old", "data_old"]))
 
 
 async def test_the_active_node_says_what_it_would_lose(newest_dsn: str, tmp_path: Path) -> None:

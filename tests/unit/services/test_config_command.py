@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,61 @@ def test_what_is_no_change_is_refused(words: list[str]) -> None:
     """With an example."""
     with pytest.raises(RequestError):
         parse_changes(words)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notifications.dead_man_url",
+        "notifications.channels",
+        "notifications.channels.ops",
+        "notifications.channels.ops.password",
+        "notifications.channels.ops.url",
+        "notifications.channels.ops.secrets",
+        "notifications.channels.ops.headers.Authorization",
+    ],
+)
+def test_a_secret_comes_from_a_file_and_never_from_the_command_line(name: str, tmp_path: Path) -> None:
+    """The process list shows command lines; what takes a channel away is no secret."""
+    with pytest.raises(RequestError) as refused:
+        parse_changes([f"{name}=hunter22"])
+    assert "hunter22" not in f"{refused.value.detail} {refused.value.hint}"
+    file = tmp_path / "value"
+    file.write_text('"hunter22"\n')
+    patch = parse_changes([f"{name}=@{file}"])
+    assert "hunter22" in str(patch)
+    assert "None" in str(parse_changes([f"{name}=null"]))
+    with pytest.raises(RequestError, match=name):
+        parse_changes([f"{name}=@{tmp_path / 'nothing'}"])
+
+
+@pytest.mark.parametrize(
+    ("word", "is_taken"),
+    [
+        ("password=**********", True),
+        ("url=https://hooks.example/**********", True),
+        ('secrets=["**********", "**********"]', True),
+        ('secrets=["whsec_AAAA", "**********"]', False),
+        ("url=https://hooks.example/T0P", False),
+        ("url=https://me:hunter22@hooks.example/**********", False),
+    ],
+)
+def test_a_mask_is_no_secret(word: str, *, is_taken: bool) -> None:
+    """What is shown can be given back: it keeps what is stored."""
+    change = f"notifications.channels.chat.{word}"
+    if is_taken:
+        assert "**********" in str(parse_changes([change]))
+    else:
+        with pytest.raises(RequestError):
+            parse_changes([change])
+
+
+def test_plain_settings_of_channels_are_given_as_they_are() -> None:
+    """Only secrets are asked for in a file."""
+    words = ["notifications.digest=false", "notifications.channels.ops.min_severity=warning"]
+    assert parse_changes(words) == {
+        "notifications": {"digest": False, "channels": {"ops": {"min_severity": "warning"}}}
+    }
 
 
 def test_what_is_shown_can_be_given_back() -> None:
