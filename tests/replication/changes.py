@@ -43,6 +43,7 @@ WEIGHTS = {
 MOST_ROWS = 20
 LARGEST_TRUNCATED = 10_000
 ROLLED_BACK = 0.1
+MOST_ATTEMPTS = 500
 NUMBER = "number_drawn"
 
 
@@ -87,8 +88,17 @@ class RandomChanges:
                 await transaction.commit()
                 self.done += kept
 
-    async def _change(self) -> Counter[Kind]:
-        kind = self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    async def make(self, kind: Kind) -> None:
+        """Make one change of a kind that stays, on whichever table the constraints allow it."""
+        for _ in range(MOST_ATTEMPTS):
+            async with self._connection.transaction():
+                self.done += await self._change(kind)
+            if self.done[kind]:
+                return
+        raise AssertionError(f"no table of this database takes a change of kind {kind}")
+
+    async def _change(self, kind: Kind | None = None) -> Counter[Kind]:
+        kind = kind or self._chance.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
         tables = [table for table in self._catalog.tables.values() if kind is not Kind.MOVE or self._siblings(table)]
         if not tables:
             return Counter()
