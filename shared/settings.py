@@ -123,7 +123,12 @@ class CaptureSettings(Section):
         description="WAL kept and spool together; past it capture is dropped and the next sync seeds.",
     )
     guard: Literal["auto", "off"] = Field("auto", description="Install the DDL guard where rights allow.")
-    lock_timeout_seconds: float = Field(3.0, gt=0, description="Longest wait for a lock on a table of the application.")
+    lock_timeout_seconds: float = Field(
+        3.0,
+        gt=0,
+        description="Longest wait for a lock on a table of the application; more than the server's deadlock_timeout, "
+        "after which autovacuum gives way.",
+    )
 
 
 class ControllerSettings(ListenSettings):

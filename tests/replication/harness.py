@@ -300,6 +300,7 @@ def settings_of(
         ),
         postgres=PostgresSettings(dsn=dsn, apply_dsn=dsn, bin_dir=cluster.bin_dir),
         components=(ComponentSettings(name=component, database=database),),
-        capture=CaptureSettings(interval_seconds=0.15, lock_timeout_seconds=1.0),
+        # a lock is waited for longer than deadlock_timeout: only then does autovacuum give way to it
+        capture=CaptureSettings(interval_seconds=0.15, lock_timeout_seconds=2.0),
         fencing=FencingSettings(hba_list=hba.list_of(cluster.data), reader_roles=(*hba.OURS, *hba.READERS)),
     )
