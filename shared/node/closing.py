@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shared.errors import StaleTerm, TransitionRefused
-from shared.node.commands import advance_demotion, begin_fence
-from shared.node.model import DemotionKind, NodeView, State
+from shared.node.commands import advance_demotion, begin_fence, is_fencing
+from shared.node.model import NodeView, State
 from shared.node.reasons import Reason
 from shared.node.record import Record
 from shared.node.steps import Act
@@ -25,10 +25,9 @@ def begin_closing(record: Record, attempt_id: str, expected_epoch: int, caller: 
         raise TransitionRefused(f"node {node} does not own term {term.epoch}")
     if caller.state is not State.STANDBY or caller.term != term:
         raise TransitionRefused(f"node {caller.node_id} is {caller.state}, no standby of term {term.epoch}")
-    is_closing = record.demotion is not None and record.demotion.kind is DemotionKind.FENCE
-    if record.state not in (State.ACTIVE, State.FENCED) and not is_closing:
+    if record.state is not State.ACTIVE and not is_fencing(record):
         raise TransitionRefused(f"node {node} is {record.state}: there is nothing to hand over")
-    return begin_fence(record, attempt_id, Reason.HANDED_OVER)
+    return begin_fence(record, attempt_id, Reason.HANDED_OVER, caller.node_id)
 
 
 def advance_closing(record: Record, demotion_id: str, act: Act) -> Record:

@@ -20,6 +20,7 @@ from shared.errors import (
 from shared.node.model import (
     Attempt,
     AttemptKind,
+    ClosedFor,
     Demotion,
     DemotionKind,
     NodeView,
@@ -153,12 +154,18 @@ def begin_handover(record: Record, asked: Prepare, peer: str) -> Record:
     return _enter(record, Event.HANDOVER_ASKED, demotion=demotion, highest_epoch=max(record.highest_epoch, asked.epoch))
 
 
-def begin_fence(record: Record, demotion_id: str, reason: Reason) -> Record:
-    """Begin to stop serving for good; a node that is closed already says so. Raises TransitionRefused."""
-    if record.state is State.FENCED or (record.demotion is not None and record.demotion.kind is DemotionKind.FENCE):
-        return record
+def begin_fence(record: Record, demotion_id: str, reason: Reason, peer: str | None = None) -> Record:
+    """Begin to stop serving for good; a node that is closed already says so. Raises TransitionRefused.
+
+    Closed for a peer's attempt it is for that one only, until it is open again or follows another term: the peer may
+    have taken its term, and be away at this moment. The same peer's next attempt takes the place of its last one.
+    """
+    claim = None if peer is None else ClosedFor(attempt_id=demotion_id, peer=peer)
+    if is_fencing(record):
+        is_free = record.closed_for is None or record.closed_for.peer == peer
+        return record.model_copy(update={"closed_for": claim}) if claim is not None and is_free else record
     demotion = Demotion(kind=DemotionKind.FENCE, id=demotion_id, step=DEMOTION[0], reason_code=reason)
-    return _enter(record, Event.FENCE_ASKED, demotion=demotion)
+    return _enter(record, Event.FENCE_ASKED, demotion=demotion, closed_for=claim)
 
 
 def advance_demotion(record: Record, demotion_id: str, act: Act) -> Record:
@@ -169,7 +176,13 @@ def advance_demotion(record: Record, demotion_id: str, act: Act) -> Record:
     following = act_after(DEMOTION, act)
     if following is Act.CLOSED and demotion.kind is DemotionKind.FENCE:
         reason = Reason(demotion.reason_code or Reason.SUPERSEDED)
-        fenced = _enter(record, Event.CLOSE_PROVED, demotion=None, pending_hooks=(HookName.ON_FENCED,))
+        fenced = _enter(
+            record,
+            Event.CLOSE_PROVED,
+            demotion=None,
+            closed_for=record.closed_for,
+            pending_hooks=(HookName.ON_FENCED,),
+        )
         return fenced.model_copy(update={"reason": reason})
     assert following is not None, "nothing follows the wait for the outcome"
     changed = demotion.model_copy(update={"step": following})
@@ -234,7 +247,7 @@ def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
     if decision.state is not record.state:
         update["pending_hooks"] = ()
     if decision.term != record.term:
-        update["eligible"] = {}
+        update["eligible"], update["closed_for"] = {}, None
         update["highest_epoch"] = max(record.highest_epoch, decision.term.epoch if decision.term else 0)
     match decision.event:
         case Event.HIGHER_TERM_OWNED if record.state in (State.ACTIVE, State.PROMOTING):
@@ -257,6 +270,12 @@ def obey(record: Record, decision: Decision, demotion_id: str) -> Record:
         case _:
             pass
     return record.model_copy(update=update)
+
+
+def is_fencing(record: Record) -> bool:
+    """Say whether the node is fenced, or on the way there."""
+    is_closing = record.demotion is not None and record.demotion.kind is DemotionKind.FENCE
+    return record.state is State.FENCED or is_closing
 
 
 def is_bound(record: Record) -> bool:
@@ -339,7 +358,8 @@ def _enter(record: Record, event: Event, **update: Any) -> Record:
     if row is None:
         raise TransitionRefused(f"node {record.node_id} is {record.state}: {_sentence(record)}")
     assert row.term in (TermRule.KEEP, TermRule.OWN), "only judgements adopt a term"
-    entered = {"state": row.state, "reason": row.reason or record.reason, "pending_hooks": (), **update}
+    blank = {"pending_hooks": (), "closed_for": None}
+    entered = {"state": row.state, "reason": row.reason or record.reason, **blank, **update}
     return record.model_copy(update=entered)
 
 
@@ -352,7 +372,8 @@ def _is_closed(peer: NodeView, attempt: Attempt, record: Record) -> bool:
         demotion = peer.demotion
         return demotion is not None and demotion.id == attempt.id and demotion.step == Act.CLOSED
     is_fenced = peer.state is State.FENCED and peer.term == record.term
-    return is_fenced and not _may_be_open(peer, attempt.kind, record.node_id)
+    is_for_this = peer.closed_for is not None and peer.closed_for.attempt_id == attempt.id
+    return is_fenced and is_for_this and not _may_be_open(peer, attempt.kind, record.node_id)
 
 
 def _open_attempt(record: Record, attempt_id: str) -> Attempt:

@@ -91,6 +91,13 @@ class Demotion(Wire):
     reason_code: str | None = Field(None, description="The reason of the fenced state that follows (fence).")
 
 
+class ClosedFor(Wire):
+    """The promotion that a fenced node was closed for: no other one may count on it."""
+
+    attempt_id: str
+    peer: str = Field(description="The node that holds the attempt.")
+
+
 class FenceView(Wire):
     """How the node's databases stand to applications."""
 
@@ -272,6 +279,7 @@ class NodeView(Envelope):
     reason_code: str | None = Field(None, description="The reason's stable name, as in `state_lost`.")
     attempt: Attempt | None = None
     demotion: Demotion | None = None
+    closed_for: ClosedFor | None = None
     eligible: dict[str, bool] = Field(default_factory=dict, description="Which standbys may promote themselves.")
     fence: FenceView | None = None
 

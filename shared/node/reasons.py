@@ -61,7 +61,7 @@ SENTENCES: Final[Mapping[Reason, str]] = MappingProxyType(
         Reason.START_UNKNOWN: "The node was active; PostgreSQL must answer to tell a restart of the agent from a boot.",
         Reason.BOOTED: "The machine or its PostgreSQL server was started anew; the peers are asked before it serves.",
         Reason.PEER_PROMOTING: "A peer is being promoted; its outcome is awaited.",
-        Reason.PEER_ACTIVE: "A peer with a lower term is active; it must be fenced first.",
+        Reason.PEER_ACTIVE: "A peer with a lower term is active, or not closed yet; it must be fenced first.",
         Reason.TERM_HEARD: "A peer knows a higher term, whose owner has not answered.",
         Reason.PEER_UNCLEAR: "A peer refuses this node or answers wrongly; it counts neither as dead nor as alive.",
         Reason.PEERS_SILENT: "A peer does not answer; it is waited for.",

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shared.errors import ConfigurationError, RecordUnwritable
 from shared.files.atomic import write_atomically
-from shared.node.model import Attempt, Demotion, State, Term
+from shared.node.model import Attempt, ClosedFor, Demotion, State, Term
 from shared.node.reasons import Reason
 from shared.surroundings import HookName
 
@@ -59,6 +59,8 @@ class Record(BaseModel):
     """The highest epoch this node has used or heard of; an abandoned attempt's is not used again."""
     attempt: Attempt | None = None
     demotion: Demotion | None = None
+    closed_for: ClosedFor | None = None
+    """The attempt that this node is fenced for; one that another node begins meanwhile does not count on it."""
     eligible: dict[str, bool] = Field(default_factory=dict)
     granted_epoch: int | None = None
     """The term whose owner was last granted to serve on; after a start the promise is kept for its whole time."""

@@ -211,7 +211,7 @@ def _observe_waiting(seen: Observation) -> Event:
         return Event.HIGHER_TERM_HEARD
     if any(peer.state is State.PROMOTING for peer in seen.answered):
         return Event.PEER_PROMOTING
-    if any(peer.state is State.ACTIVE for peer in seen.answered):
+    if any(peer.state in (State.ACTIVE, State.DEMOTING) for peer in seen.answered):
         return Event.PEER_ACTIVE
     if any(peer.has_granted for peer in seen.answered) and seen.eligible <= {
         peer.node_id for peer in seen.answered if peer.has_granted

@@ -264,10 +264,10 @@ class Agents:
         """Note for the checker what a referee would have been needed for."""
         now, attempt = world.nodes[node], before.attempt
         assert attempt is not None
-        others = [(peer, world.nodes[peer]) for peer in world.peers(node)]
-        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer, _ in others)
-        is_split = attempt.peer is None and (was_cut or now.looked_blind)
-        had_not_agreed = any(not self.record(world, peer).eligible.get(NAMES[node]) for peer, _ in others)
+        unknown = [peer for peer in world.peers(node) if NAMES[peer] != attempt.peer]
+        was_cut = any(world.is_cut(node, peer) and self._may_serve(world, peer) for peer in unknown)
+        is_split = was_cut or (attempt.peer is None and now.looked_blind)
+        had_not_agreed = any(not self.record(world, peer).eligible.get(NAMES[node]) for peer in world.peers(node))
         is_risk = attempt.is_by_hand and attempt.peer is None and had_not_agreed
         return world.with_node(node, now._replace(looked_blind=False, has_data=True))._replace(
             is_split_promised=world.is_split_promised or is_split,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from shared.node.commands import is_fencing
 from shared.node.model import AttemptKind, State
 from shared.node.observation import Contact, PeerSeen
 from shared.node.reasons import Reason
@@ -95,10 +96,13 @@ class Moves(Agents):
         peer = NAMES.index(attempt.peer)
         if not world.hears(node, peer) or record.term is None or world.nodes[peer].is_start_unknown:
             return
-        if attempt.kind is AttemptKind.TAKEOVER and self.state(world, peer) in (State.ACTIVE, State.WAITING):
-            ordered = self.rules.call(world.nodes[peer].record, "begin_fence", (attempt.id, Reason.HANDED_OVER))
-            assert ordered is not None
-            yield f"{name}: orders {NAMES[peer]} to fence", world.with_record(peer, self.past_inert(ordered))
+        if attempt.kind is AttemptKind.TAKEOVER:
+            before = world.nodes[peer].record
+            can_stop = self.state(world, peer) in (State.ACTIVE, State.WAITING) or is_fencing(self.record(world, peer))
+            order = (attempt.id, Reason.HANDED_OVER, name)
+            ordered = self.rules.call(before, "begin_fence", order) if can_stop else None
+            if ordered is not None and ordered != before:
+                yield f"{name}: orders {NAMES[peer]} to fence", world.with_record(peer, self.past_inert(ordered))
         if attempt.kind is AttemptKind.SWITCHOVER:
             asked = (world.nodes[node].record, node, record.term.epoch)
             prepared = self.rules.call(world.nodes[peer].record, "begin_handover", asked)

@@ -172,6 +172,7 @@ class Rules:
             fence=FenceView(strength="hba", is_closed=not is_open),
             attempt=record.attempt,
             demotion=record.demotion,
+            closed_for=record.closed_for,
             eligible=record.eligible,
         )
 

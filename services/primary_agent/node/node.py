@@ -166,6 +166,7 @@ class Node:
             reason_code=self.reason,
             attempt=self._record.attempt,
             demotion=self._record.demotion,
+            closed_for=self._record.closed_for,
             eligible=self._record.eligible,
             fence=self.fence_view(),
         )

@@ -20,6 +20,7 @@ from shared.node.commands import (
     check_remembers,
     commit,
     follow,
+    is_fencing,
     reserve,
     set_eligible,
     unfence,
@@ -134,7 +135,16 @@ class Roles:
             raise TransitionRefused(f"node {caller} neither owns a higher term nor holds the attempt it names")
         if self._node.state in (State.ACTIVE, State.WAITING):
             reason = Reason.BOTH_ACTIVE if owns_higher else Reason.HANDED_OVER
-            await self._begin_fence(asked.attempt_id or uuid.uuid4().hex[:16], reason, f"ordered by {caller}")
+            peer = caller if has_attempt else None
+            await self._begin_fence(asked.attempt_id or uuid.uuid4().hex[:16], reason, f"ordered by {caller}", peer)
+        elif asked.attempt_id is not None and has_attempt and is_fencing(self._node.record):
+            await self._begin_fence(asked.attempt_id, Reason.HANDED_OVER, f"ordered by {caller}", caller)
+            closed_for = self._node.record.closed_for
+            if closed_for is not None and closed_for.peer != caller:
+                raise TransitionRefused(
+                    f"node {self._node.record.node_id} is closed for a promotion of node {closed_for.peer}",
+                    hint=f"Start node {closed_for.peer}. If its server is off for good: `warmstandby force-active`.",
+                )
         return self._node.view()
 
     async def fence(self) -> NodeView:
@@ -173,6 +183,6 @@ class Roles:
         )
         return self._node.view()
 
-    async def _begin_fence(self, demotion_id: str, reason: Reason, why: str) -> None:
-        await self._node.change(partial(begin_fence, demotion_id=demotion_id, reason=reason))
+    async def _begin_fence(self, demotion_id: str, reason: Reason, why: str, peer: str | None = None) -> None:
+        await self._node.change(partial(begin_fence, demotion_id=demotion_id, reason=reason, peer=peer))
         await self._journal.write(demotion_id, "fence", "asked", "done", detail=why)

@@ -21,7 +21,7 @@ from shared.errors import (
 )
 from shared.fencing.model import FenceProof, FenceStrength
 from shared.node.controller_model import CloseNode
-from shared.node.model import NodeView, State, Term
+from shared.node.model import ClosedFor, NodeView, State, Term
 from shared.node.reasons import Reason
 from shared.node.record import Holder, Record, RecordFile
 from shared.settings import Mode, Settings
@@ -136,7 +136,8 @@ async def test_asked_again_it_is_proved_again(scene: Scene) -> None:
     await scene.closing.close(ASKED, "two")
     before = scene.record
     await scene.closing.close(CloseNode(attempt_id="attempt-2", expected_epoch=1), "two")
-    assert scene.record == before
+    assert scene.record.closed_for == ClosedFor(attempt_id="attempt-2", peer="two")
+    assert scene.record.model_copy(update={"serial": before.serial, "closed_for": before.closed_for}) == before
     assert scene.databases.seen[3:] == [(act, State.FENCED) for act in ("close", "end", "prove")]
 
 
