@@ -1,0 +1,60 @@
+"""SQL that reduces rows to a digest: computed where the rows are, compared between two servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from shared.postgres.queries import load_queries, quote_identifier
+from shared.postgres.sessions import Session
+
+_QUERIES: Final = load_queries("shared.postgres", "digest.sql")
+_LONG: Final = frozenset({"text", "character varying", "json", "jsonb", "xml"})
+_BYTES: Final = "bytea"
+
+
+class DigestedColumn(Protocol):
+    """What must be known of a column."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def type(self) -> str:
+        """Its type as `format_type` writes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """So many rows, and the sum of their hashes: with 64-bit hashes two unequal tables agree once in 2^64 times."""
+
+    row_count: int
+    hash_sum: str
+
+    def __add__(self, other: Digest) -> Digest:
+        """Return the digest of both sets of rows together."""
+        return Digest(self.row_count + other.row_count, str(int(self.hash_sum) + int(other.hash_sum)))
+
+
+def write_row_text(columns: Iterable[DigestedColumn]) -> str:
+    """Return an expression for the text of a row of `t`: the columns in the order given, whatever the table's is.
+
+    The session must pin what text depends on (`open_session` does).
+    """
+    values = ", ".join(_write_value(column) for column in columns)
+    return _QUERIES["write_row"].format(values=values)
+
+
+async def digest_rows(session: Session, rows: str, columns: Iterable[DigestedColumn]) -> Digest:
+    """Return the digest of a FROM clause in which the table is named `t`, as `ONLY "public"."item" AS t`."""
+    row = await session.fetchrow(_QUERIES["digest_rows"].format(row=write_row_text(columns), rows=rows))
+    assert row is not None
+    return Digest(**row)
+
+
+def _write_value(column: DigestedColumn) -> str:
+    base = column.type.partition("(")[0]
+    kind = "write_bytes" if base == _BYTES else "write_long_value" if base in _LONG else "write_value"
+    return _QUERIES[kind].format(column=quote_identifier(column.name))
