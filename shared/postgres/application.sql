@@ -3,7 +3,7 @@
 -- name: has_application_schema
 -- Say whether the schema is there in its present form.
 SELECT to_regclass('warmstandby.guard') IS NOT NULL AND to_regclass('warmstandby.cursor') IS NOT NULL
-   AND to_regclass('warmstandby.lent_identity') IS NOT NULL
+   AND to_regclass('warmstandby.lent_identity') IS NOT NULL AND to_regclass('warmstandby.definitions') IS NOT NULL
    AND to_regprocedure('warmstandby.cut_keys(bytea, integer[])') IS NOT NULL;
 
 -- name: lock_installation
@@ -34,6 +34,12 @@ CREATE TABLE IF NOT EXISTS warmstandby.cursor (
     manifest     jsonb       NOT NULL
 );
 COMMENT ON TABLE warmstandby.cursor IS 'The sync point at which this copy stands, written in the transaction that applied the data.';
+
+CREATE TABLE IF NOT EXISTS warmstandby.definitions (
+    component  text   PRIMARY KEY,
+    entries    bytea  NOT NULL
+);
+COMMENT ON TABLE warmstandby.definitions IS 'What this copy is made of, as the active node''s pg_dump named it; written with the cursor.';
 
 CREATE TABLE IF NOT EXISTS warmstandby.lent_identity (
     relid     oid    PRIMARY KEY,

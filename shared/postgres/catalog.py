@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -29,6 +30,8 @@ class Table:
     """Changes with every ALTER TABLE that touches a column."""
     shape: str
     """Changes when data of the old definition may not fit the new one."""
+    columns_shape: str
+    """The same of columns and key alone: constraints, names and the place in a partitioned table left out."""
     key_index: int | None
     key: tuple[str, ...]
     has_more_unique: bool
@@ -106,10 +109,11 @@ async def read_shape_tokens(session: Session) -> dict[str, str]:
     return dict(row or {})
 
 
-async def read_object_tokens(session: Session) -> dict[str, str]:
-    """Return tokens of functions, views, triggers, indexes and policies, by kind."""
-    row = await session.fetchrow(_QUERIES["read_object_tokens"])
-    return dict(row or {})
+async def read_definitions_token(session: Session, tables: Iterable[Table]) -> str:
+    """Return a token that changes with whatever pg_dump would write of the definitions, and now and then without."""
+    others: str = await session.fetchval(_QUERIES["read_definitions_token"])
+    of_tables = hashlib.sha256("|".join(f"{table.oid}:{table.token}" for table in tables).encode())
+    return f"{others}:{of_tables.hexdigest()[:16]}"
 
 
 async def count_large_objects(session: Session) -> int:

@@ -54,6 +54,7 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        a.token,
        md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape,
                      array_to_string(a.key, ','), a.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
+       md5(concat_ws('|', c.relkind, c.relpersistence, a.shape, array_to_string(a.key, ','), a.is_usable)) AS columns_shape,
        k.indexrelid AS key_index,
        CASE WHEN a.is_usable THEN a.key ELSE '{}' END AS key,
        coalesce(u.unique_count, 0) > CASE WHEN a.is_usable THEN 1 ELSE 0 END OR coalesce(u.has_exclusion, false) AS has_more_unique,
@@ -119,21 +120,86 @@ SELECT (SELECT md5(coalesce(string_agg(concat_ws(':', e.enumtypid, e.enumsortord
           FROM pg_sequence AS s JOIN pg_class AS c ON c.oid = s.seqrelid
          WHERE c.relpersistence <> 't') AS sequences;
 
--- name: read_object_tokens
--- Return tokens of objects without data: what a delta does not carry is told by comparing them.
-SELECT (SELECT md5(coalesce(string_agg(p.oid || ':' || p.xmin::text, ',' ORDER BY p.oid), ''))
-          FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
-         WHERE p.oid >= 16384 AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_temp') AS functions,
-       (SELECT md5(coalesce(string_agg(r.ev_class || ':' || r.xmin::text, ',' ORDER BY r.oid), ''))
-          FROM pg_rewrite AS r WHERE r.ev_class >= 16384) AS views,
-       (SELECT md5(coalesce(string_agg(t.oid || ':' || t.xmin::text || ':' || t.tgenabled::text, ',' ORDER BY t.oid), ''))
-          FROM pg_trigger AS t WHERE NOT t.tgisinternal) AS triggers,
-       (SELECT md5(coalesce(string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid), ''))
-          FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
-          JOIN pg_namespace AS n ON n.oid = c.relnamespace
-         WHERE i.indexrelid >= 16384 AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_') AS indexes,
-       (SELECT md5(coalesce(string_agg(p.oid || ':' || p.xmin::text, ',' ORDER BY p.oid), ''))
-          FROM pg_policy AS p) AS policies;
+-- name: read_definitions_token
+-- Return a token of all that pg_dump writes besides what list_tables tells of tables: one that changed says that a dump
+-- may differ, one that did not that it cannot. Rows by oid and xmin, but of pg_class only what no TRUNCATE or VACUUM sets.
+WITH relation AS (
+    SELECT c.oid, c.relkind, c.relname, c.relnamespace, c.relowner, c.relacl, c.reloptions, c.relreplident, c.relrowsecurity,
+           c.relforcerowsecurity, c.reltablespace, c.relam, c.relispartition, c.relpartbound
+      FROM pg_class AS c
+      JOIN pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.oid >= 16384 AND c.relpersistence <> 't' AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_'
+), publication AS (
+    SELECT p.oid, p.xmin FROM pg_publication AS p WHERE p.pubname <> 'warmstandby'
+), part (catalog, object, place, version) AS (
+    SELECT 'pg_class', r.oid, 0,
+           hashtextextended(concat_ws('|', r.relkind, r.relname, r.relnamespace, r.relowner, r.relacl, r.reloptions, r.relreplident,
+                                      r.relrowsecurity, r.relforcerowsecurity, r.reltablespace, r.relam, r.relispartition,
+                                      r.relpartbound), 0)
+      FROM relation AS r
+     UNION ALL SELECT 'pg_attribute', a.attrelid, a.attnum, a.xmin::text::bigint
+      FROM pg_attribute AS a JOIN relation AS r ON r.oid = a.attrelid AND r.relkind NOT IN ('r', 'm', 'f', 'i', 'I')
+     UNION ALL SELECT 'pg_attrdef', d.oid, 0, d.xmin::text::bigint FROM pg_attrdef AS d JOIN relation AS r ON r.oid = d.adrelid
+     UNION ALL SELECT 'pg_constraint', c.oid, 0, c.xmin::text::bigint
+      FROM pg_constraint AS c
+     WHERE c.oid >= 16384 AND (c.contypid <> 0 OR c.conrelid IN (SELECT r.oid FROM relation AS r))
+     UNION ALL SELECT 'pg_index', i.indexrelid, 0, i.xmin::text::bigint FROM pg_index AS i JOIN relation AS r ON r.oid = i.indrelid
+     UNION ALL SELECT 'pg_trigger', t.oid, 0, t.xmin::text::bigint
+      FROM pg_trigger AS t JOIN relation AS r ON r.oid = t.tgrelid WHERE NOT t.tgisinternal
+     UNION ALL SELECT 'pg_rewrite', w.oid, 0, w.xmin::text::bigint FROM pg_rewrite AS w JOIN relation AS r ON r.oid = w.ev_class
+     UNION ALL SELECT 'pg_policy', p.oid, 0, p.xmin::text::bigint FROM pg_policy AS p
+     UNION ALL SELECT 'pg_inherits', h.inhrelid, h.inhseqno, h.inhparent::bigint
+      FROM pg_inherits AS h JOIN relation AS r ON r.oid = h.inhrelid
+     UNION ALL SELECT 'pg_sequence', s.seqrelid, 0, s.xmin::text::bigint
+      FROM pg_sequence AS s JOIN relation AS r ON r.oid = s.seqrelid
+     UNION ALL SELECT 'pg_statistic_ext', x.oid, 0, x.xmin::text::bigint
+      FROM pg_statistic_ext AS x JOIN relation AS r ON r.oid = x.stxrelid
+     UNION ALL SELECT 'pg_namespace', n.oid, 0, n.xmin::text::bigint
+      FROM pg_namespace AS n WHERE n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_'
+     UNION ALL SELECT 'pg_proc', f.oid, 0, f.xmin::text::bigint
+      FROM pg_proc AS f JOIN pg_namespace AS n ON n.oid = f.pronamespace
+     WHERE f.oid >= 16384 AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_temp'
+     UNION ALL SELECT 'pg_type', t.oid, 0, t.xmin::text::bigint
+      FROM pg_type AS t JOIN pg_namespace AS n ON n.oid = t.typnamespace
+     WHERE t.oid >= 16384 AND n.nspname <> 'warmstandby' AND n.nspname !~ '^pg_'
+     UNION ALL SELECT 'pg_enum', e.oid, 0, e.xmin::text::bigint FROM pg_enum AS e
+     UNION ALL SELECT 'pg_description', d.objoid, d.objsubid, hashtextextended(concat_ws('|', d.classoid, d.description), 0)
+      FROM pg_description AS d
+     WHERE d.objoid >= 16384 AND (d.classoid <> 'pg_class'::regclass OR d.objoid IN (SELECT r.oid FROM relation AS r))
+     UNION ALL SELECT 'pg_seclabel', l.objoid, l.objsubid, l.xmin::text::bigint FROM pg_seclabel AS l
+     UNION ALL SELECT 'pg_default_acl', d.oid, 0, d.xmin::text::bigint FROM pg_default_acl AS d
+     UNION ALL SELECT 'pg_extension', x.oid, 0, x.xmin::text::bigint FROM pg_extension AS x
+     UNION ALL SELECT 'pg_cast', c.oid, 0, c.xmin::text::bigint FROM pg_cast AS c WHERE c.oid >= 16384
+     UNION ALL SELECT 'pg_operator', o.oid, 0, o.xmin::text::bigint FROM pg_operator AS o WHERE o.oid >= 16384
+     UNION ALL SELECT 'pg_opclass', o.oid, 0, o.xmin::text::bigint FROM pg_opclass AS o WHERE o.oid >= 16384
+     UNION ALL SELECT 'pg_opfamily', o.oid, 0, o.xmin::text::bigint FROM pg_opfamily AS o WHERE o.oid >= 16384
+     UNION ALL SELECT 'pg_amop', o.oid, 0, o.xmin::text::bigint FROM pg_amop AS o WHERE o.oid >= 16384
+     UNION ALL SELECT 'pg_amproc', o.oid, 0, o.xmin::text::bigint FROM pg_amproc AS o WHERE o.oid >= 16384
+     UNION ALL SELECT 'pg_aggregate', a.aggfnoid::oid, 0, a.xmin::text::bigint FROM pg_aggregate AS a WHERE a.aggfnoid::oid >= 16384
+     UNION ALL SELECT 'pg_collation', c.oid, 0, c.xmin::text::bigint FROM pg_collation AS c WHERE c.oid >= 16384
+     UNION ALL SELECT 'pg_conversion', c.oid, 0, c.xmin::text::bigint FROM pg_conversion AS c WHERE c.oid >= 16384
+     UNION ALL SELECT 'pg_language', l.oid, 0, l.xmin::text::bigint FROM pg_language AS l
+     UNION ALL SELECT 'pg_am', a.oid, 0, a.xmin::text::bigint FROM pg_am AS a WHERE a.oid >= 16384
+     UNION ALL SELECT 'pg_transform', t.oid, 0, t.xmin::text::bigint FROM pg_transform AS t
+     UNION ALL SELECT 'pg_ts_config', t.oid, 0, t.xmin::text::bigint FROM pg_ts_config AS t WHERE t.oid >= 16384
+     UNION ALL SELECT 'pg_ts_config_map', m.mapcfg, m.maptokentype * 100 + m.mapseqno, m.mapdict::bigint
+      FROM pg_ts_config_map AS m WHERE m.mapcfg >= 16384
+     UNION ALL SELECT 'pg_ts_dict', t.oid, 0, t.xmin::text::bigint FROM pg_ts_dict AS t WHERE t.oid >= 16384
+     UNION ALL SELECT 'pg_ts_parser', t.oid, 0, t.xmin::text::bigint FROM pg_ts_parser AS t WHERE t.oid >= 16384
+     UNION ALL SELECT 'pg_ts_template', t.oid, 0, t.xmin::text::bigint FROM pg_ts_template AS t WHERE t.oid >= 16384
+     UNION ALL SELECT 'pg_foreign_data_wrapper', f.oid, 0, f.xmin::text::bigint FROM pg_foreign_data_wrapper AS f
+     UNION ALL SELECT 'pg_foreign_server', f.oid, 0, f.xmin::text::bigint FROM pg_foreign_server AS f
+     UNION ALL SELECT 'pg_foreign_table', f.ftrelid, 0, f.xmin::text::bigint FROM pg_foreign_table AS f
+     UNION ALL SELECT 'pg_event_trigger', t.oid, 0, t.xmin::text::bigint
+      FROM pg_event_trigger AS t WHERE t.evtname NOT IN ('warmstandby_guard', 'warmstandby_guard_drop')
+     UNION ALL SELECT 'pg_publication', p.oid, 0, p.xmin::text::bigint FROM publication AS p
+     UNION ALL SELECT 'pg_publication_rel', m.oid, 0, m.xmin::text::bigint
+      FROM pg_publication_rel AS m JOIN publication AS p ON p.oid = m.prpubid
+     UNION ALL SELECT 'pg_publication_namespace', m.oid, 0, m.xmin::text::bigint
+      FROM pg_publication_namespace AS m JOIN publication AS p ON p.oid = m.pnpubid
+)
+SELECT count(*) || ':' || coalesce(bit_xor(hash_record_extended(ROW(p.catalog, p.object, p.place, p.version), 0)), 0)
+  FROM part AS p;
 
 -- name: count_large_objects
 -- Return how many large objects there are.

@@ -107,7 +107,12 @@ class OpenExport(Wire):
     term: int = Field(description="Epoch of the term the standby follows.")
     kind: SyncKind
     since: SyncPoint | None = Field(None, description="Where the copy stands; needed for a delta.")
-    whole: tuple[TableName, ...] = Field((), description="Tables that a delta must carry whole: a seed left them out.")
+    whole: tuple[TableName, ...] = Field(
+        (), description="Tables that a delta must carry whole: a seed left them out, or the copy makes them anew."
+    )
+    brings_definitions: bool = Field(
+        False, description="The standby can change its definitions in place: a delta is not refused for theirs."
+    )
 
 
 class Manifest(Envelope):
@@ -123,12 +128,15 @@ class Manifest(Envelope):
     server_version: int = Field(description="As server_version_num.")
     tables: tuple[ExportedTable, ...]
     sequences: tuple[SequenceValue, ...]
-    populated_views: tuple[TableName, ...] = Field((), description="Materialized views that hold rows (seed).")
+    populated_views: tuple[TableName, ...] = Field((), description="Materialized views that hold rows.")
     database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
-    object_tokens: dict[str, str] = Field(
-        default_factory=dict,
-        description="Tokens of functions, views and the like; a token that changed since the seed tells drift.",
+    definitions_token: str = Field(
+        "",
+        description="Another one than before says that definitions may have changed: of tables, functions, all of it.",
+    )
+    schema_change: str | None = Field(
+        None, description="What changed since the standby's sync point, in words (delta)."
     )
     kept_lsn: str
 

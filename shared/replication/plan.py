@@ -13,6 +13,9 @@ from typing import Any
 
 from shared.replication.model import TableMode
 
+#: Among the shapes: the publication by which changes are captured.
+CAPTURED_BY = "publication"
+
 
 @dataclass(frozen=True, slots=True)
 class TableState:
@@ -23,6 +26,8 @@ class TableState:
     token: str
     shape: str
     publication_entry: int | None
+    columns: str | None = None
+    """Changes when rows of the old definition may not fit the new one; shape tells of constraints and names besides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,14 @@ class TableStates:
         document = json.dumps(
             {
                 "tables": {
-                    str(oid): [state.name, state.filenode, state.token, state.shape, state.publication_entry]
+                    str(oid): [
+                        state.name,
+                        state.filenode,
+                        state.token,
+                        state.shape,
+                        state.publication_entry,
+                        state.columns,
+                    ]
                     for oid, state in sorted(self.tables.items())
                 },
                 "shapes": dict(sorted(self.shapes.items())),
@@ -77,10 +89,12 @@ class PlannedTable:
 
 @dataclass(frozen=True, slots=True)
 class DeltaPlan:
-    """What a delta carries; `schema_change` says in words why only a seed will do."""
+    """What a delta carries; `schema_change` says in words how definitions changed."""
 
     tables: tuple[PlannedTable, ...]
     schema_change: str | None = None
+    is_refused: bool = False
+    """Only a seed will do, because of that change."""
 
 
 def find_schema_change(before: TableStates, now: TableStates) -> str | None:
@@ -118,22 +132,43 @@ def find_whole_reason(
 
 
 def plan_delta(
-    before: TableStates, now: TableStates, pending: Mapping[int, PendingKeys], definitions: Mapping[int, int]
+    before: TableStates,
+    now: TableStates,
+    pending: Mapping[int, PendingKeys],
+    definitions: Mapping[int, int],
+    *,
+    brings_definitions: bool = False,
 ) -> DeltaPlan:
-    """Plan a delta between two states; `definitions` gives the key definition of each table with a usable key."""
+    """Plan a delta between two states; `definitions` gives the key definition of each table with a usable key.
+
+    A changed definition leaves nothing to plan, unless the standby brings it: then tables whose rows may not fit any
+    more are carried whole. A publication that was altered has missed changes, which no definition brings back.
+    """
     change = find_schema_change(before, now)
-    if change is not None:
-        return DeltaPlan((), change)
+    is_captured = before.shapes.get(CAPTURED_BY) == now.shapes.get(CAPTURED_BY)
+    if change is not None and not (brings_definitions and is_captured):
+        return DeltaPlan((), change, is_refused=True)
     planned: list[PlannedTable] = []
     for oid, state in now.tables.items():
-        if oid not in definitions:
+        reason = None if change is None else _find_new_reason(before, oid, state)
+        if reason is None and oid not in definitions:
             continue
         keys = pending.get(oid)
-        reason = find_whole_reason(before.tables[oid], state, keys, definitions[oid])
+        reason = reason or find_whole_reason(before.tables[oid], state, keys, definitions[oid])
         if reason is not None:
             planned.append(PlannedTable(oid, TableMode.WHOLE, reason=reason))
         elif keys is not None and keys.key_count:
             planned.append(PlannedTable(oid, TableMode.DELTA, key_count=keys.key_count))
     # Whole tables first: one that is truncated often is read while the snapshot is young.
     planned.sort(key=lambda table: table.mode is not TableMode.WHOLE)
-    return DeltaPlan(tuple(planned))
+    return DeltaPlan(tuple(planned), change)
+
+
+def _find_new_reason(before: TableStates, oid: int, now: TableState) -> str | None:
+    """Say why a table's definition calls for all of its rows; None where its old rows fit."""
+    known = before.tables.get(oid)
+    if known is None:
+        return "new"
+    if known.name != now.name:
+        return f"its name was {known.name}"
+    return None if known.columns == now.columns and known.columns is not None else "its definition changed"

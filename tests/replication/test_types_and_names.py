@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -17,6 +15,7 @@ from sample.comparison import CompareMethod
 from sample.comparison_result import SequenceComparison, TableComparison
 from tests.replication import builtin_types, encodings, key_types, left_behind, structures, surroundings
 from tests.replication.case import Case
+from tests.replication.definitions import find_unlike, read_definitions
 from tests.replication.played import Played, play
 from tests.tier import MAJORS, rounds
 
@@ -49,12 +48,6 @@ SETTINGS = "".join(
 )
 
 # of a dump: our publication and guard, comments that tell oids, the random key of \\restrict
-OURS_OR_NOTHING = re.compile(
-    r"^ALTER PUBLICATION warmstandby .*$|^CREATE PUBLICATION warmstandby [^;]*;$"
-    r"|^(CREATE|ALTER) EVENT TRIGGER warmstandby_guard\w* [^;]*;$|^--.*$|^\\.*$",
-    re.MULTILINE,
-)
-
 pytestmark = pytest.mark.timeout(240)
 
 
@@ -196,21 +189,10 @@ def test_a_seed_carries_what_deltas_leave_behind(stage: Stage) -> None:
 def test_definitions_are_the_same(stage: Stage) -> None:
     """As pg_dump writes them: constraints, indexes, triggers, rules, policies, rights, comments, publications."""
     for name, played in stage.databases.items():
-        source, target = (definitions(each) for each in (played.source, stage.target_of(name)))
+        both = (played.source, stage.target_of(name))
+        source, target = (read_definitions(each.cluster, each.dsn) for each in both)
         assert len(source) > 10
-        difference = difflib.unified_diff(source, target, "source", "target", n=0, lineterm="")
-        assert "\n".join(difference) == ""
-
-
-def definitions(database: Database) -> list[str]:
-    """Dump the definitions of a database without ours."""
-    done = subprocess.run(
-        [database.cluster.bin_dir / "pg_dump", "--schema-only", "--exclude-schema=warmstandby", database.dsn],
-        capture_output=True,
-        check=True,
-    )
-    text = OURS_OR_NOTHING.sub("", done.stdout.decode("utf-8", errors="replace"))
-    return [line for line in text.splitlines() if line]
+        assert find_unlike(source, target) == ""
 
 
 def content(found: TableComparison | SequenceComparison) -> object:

@@ -82,6 +82,8 @@ class Place:
                 ours = f"starts_with(datname, '{self.component}') OR starts_with(datname, 'ws_')"
                 for name in cluster.psql(f"SELECT datname FROM pg_database WHERE {ours}").splitlines():
                     Database(cluster, name).drop()
+                ours = f"roname = 'warmstandby_{self.component}'"
+                cluster.psql(f"SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE {ours}")
 
     def build_source(self) -> SourceNode:
         """Put the source's part together, as a start of its agent does."""
@@ -149,6 +151,10 @@ class World:
         outcome = await self.sync()
         assert outcome.kind is SyncKind.SEED
         return outcome
+
+    def forget_copy(self) -> None:
+        """Let the first standby forget where its copy stands: the next sync makes another."""
+        self.place.copy_sql("DELETE FROM warmstandby.cursor")
 
     async def drain(self) -> None:
         """Drain once, as the background does."""

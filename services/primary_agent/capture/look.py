@@ -15,7 +15,7 @@ from shared.errors import CaptureNotReady
 from shared.postgres.catalog import Table, list_tables, read_shape_tokens
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
-from shared.replication.plan import TableState, TableStates
+from shared.replication.plan import CAPTURED_BY, TableState, TableStates
 
 _QUERIES: Final = load_queries("services.primary_agent.capture", "source.sql")
 _READY_SECONDS: Final = 10.0
@@ -76,12 +76,17 @@ async def read_states(leader: Session, look: Look) -> TableStates:
     return TableStates(
         tables={
             table.oid: TableState(
-                table.qualified_name, table.filenode, table.token, table.shape, table.publication_entry
+                table.qualified_name,
+                table.filenode,
+                table.token,
+                table.shape,
+                table.publication_entry,
+                table.columns_shape,
             )
             for table in look.tables
             if table.holds_data
         },
-        shapes={**await read_shape_tokens(leader), "publication": look.publication},
+        shapes={**await read_shape_tokens(leader), CAPTURED_BY: look.publication},
     )
 
 

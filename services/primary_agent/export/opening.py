@@ -6,7 +6,7 @@ before the keys are counted, and visibility decides later what may be trimmed, n
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from shared.postgres.catalog import (
     list_columns,
     list_key_operators,
     list_populated_views,
-    read_object_tokens,
+    read_definitions_token,
 )
 from shared.postgres.sessions import Session
 from shared.replication.model import (
@@ -39,7 +39,7 @@ from shared.replication.model import (
     TableMode,
     TableName,
 )
-from shared.replication.plan import PlannedTable, TableStates, plan_delta
+from shared.replication.plan import DeltaPlan, PlannedTable, TableStates, plan_delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,8 @@ class OpenedExport:
     populated_views: tuple[TableName, ...]
     database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
-    object_tokens: Mapping[str, str]
+    definitions_token: str
+    schema_change: str | None
 
 
 async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
@@ -81,12 +82,12 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             lsn = await component.source.take_barrier(other)
         capture = await _drain(component, lsn)
         states = await read_states(leader, look)
-        since = None
+        since = schema_change = None
         if request.kind is SyncKind.DELTA:
             assert request.since is not None
             since = await _find_since(component, node, capture, request.since)
-            planned = await _plan(component, node, capture, since, states, look.tables)
-            planned = _add_whole(planned, look.tables, request.whole)
+            plan = await _plan(component, node, capture, since, states, look.tables, request)
+            planned, schema_change = _add_whole(list(plan.tables), look.tables, request.whole), plan.schema_change
         else:
             planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
         tables = await _describe(leader, component, look.tables, planned)
@@ -110,10 +111,11 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             lsn=lsn,
             tables=tables,
             sequences=sequences,
-            populated_views=await list_populated_views(leader) if request.kind is SyncKind.SEED else (),
+            populated_views=await list_populated_views(leader),
             database=await describe_database(leader),
             unkept=await _list_unkept(component, leader, look.tables),
-            object_tokens=await read_object_tokens(leader),
+            definitions_token=await read_definitions_token(leader, look.tables),
+            schema_change=schema_change,
             stack=stack.pop_all(),
         )
 
@@ -153,12 +155,19 @@ async def _plan(
     since: KnownPoint,
     states: TableStates,
     tables: Sequence[Table],
-) -> list[PlannedTable]:
+    request: OpenExport,
+) -> DeltaPlan:
     pending = await component.spool.count_keys(node, capture, since.snapshot)
-    plan = plan_delta(since.states, states, pending, list_definitions(component, tables))
-    if plan.schema_change is not None:
+    plan = plan_delta(
+        since.states,
+        states,
+        pending,
+        list_definitions(component, tables),
+        brings_definitions=request.brings_definitions,
+    )
+    if plan.schema_change is not None and plan.is_refused:
         raise SchemaChanged(plan.schema_change)
-    return list(plan.tables)
+    return plan
 
 
 def _add_whole(planned: list[PlannedTable], tables: Sequence[Table], whole: Sequence[TableName]) -> list[PlannedTable]:

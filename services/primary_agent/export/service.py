@@ -13,11 +13,11 @@ from typing import Any, Final, Protocol
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.opening import OpenedExport, open_export
-from services.primary_agent.export.schema import dump_schema
 from services.primary_agent.export.worker import TableExport, TableWorker
 from services.primary_agent.node.node import EnvelopeFields
 from shared.clock import Clock
 from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError
+from shared.postgres.dump import dump_definitions
 from shared.postgres.sessions import translated
 from shared.replication.model import (
     Column,
@@ -198,12 +198,13 @@ class ExportService:
     async def dump_schema(self, export_id: str, caller: str, sink: Sink) -> None:
         """Write the database's definitions as a pg_dump archive at the export's snapshot."""
         export = self._find(export_id, caller)
-        await dump_schema(
+        await dump_definitions(
             self._settings.postgres,
             database=export.component.component.database,
             snapshot_id=export.opened.snapshot_id,
             server_version=export.opened.server_version,
             lock_timeout_seconds=self._settings.capture.lock_timeout_seconds,
+            has_large_objects=export.kind is SyncKind.SEED,
             sink=_Counted(sink, export, self._clock),
         )
 
@@ -273,7 +274,8 @@ class ExportService:
             populated_views=opened.populated_views,
             database=opened.database,
             unkept=opened.unkept,
-            object_tokens=dict(opened.object_tokens),
+            definitions_token=opened.definitions_token,
+            schema_change=opened.schema_change,
             kept_lsn=opened.lsn,
         )
 

@@ -5,25 +5,26 @@ nodes share, else a seed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
-import asyncpg
-
 from services.standby_controller.apply.cursor import Cursor, move_cursor, read_cursor, write_cursor
 from services.standby_controller.apply.held_export import HeldExport, hold
 from services.standby_controller.apply.merge import Placing, merge_delta
+from services.standby_controller.apply.redefinition import Redefinition, fetch_redefinition, read_own_entries
 from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.returning import Return, bring_keys, find_return, roll_back_prepared
 from services.standby_controller.apply.seed import Seeder
 from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.staging import stage_delta
+from services.standby_controller.apply.target import open_target, use_origin
+from services.standby_controller.definitions.archive import Entry
+from services.standby_controller.definitions.keeping import read_entries_kept
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.keeping import forget_unkept, keep_database
@@ -178,7 +179,7 @@ class _ComponentSync:
     async def _come_back(self, begin: Return, own: NodeClient) -> ComponentOutcome:
         told = begin.divergence
         reason = f"re-sync from sync point {begin.since.seq} that both nodes share"
-        async with self._target(self._component.database) as session:
+        async with open_target(self._settings, self._component.database) as session:
             rescue = None
             if told is not None:
                 rescue = RowRescue(session, self._shelf, SystemClock(), own, told, self._occasion(reason))
@@ -187,29 +188,71 @@ class _ComponentSync:
                 await roll_back_prepared(session, told.prepared)
             whole = await self._patiently(lambda: bring_keys(begin, client=self._client, own=own))
             async with self._export(SyncKind.DELTA, begin.since, whole) as export:
-                finish = partial(
-                    write_cursor, session, export.manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch
-                )
+                manifest = export.manifest
+                finish = partial(write_cursor, session, manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch)
                 placing = Placing(finish, None if rescue is None else rescue.save, keeps_farther_sequences=True)
-                written = await self._apply(session, export, placing, rescue)
-        await self._confirm(export.manifest)
-        outcome = self._outcome(export.manifest, reason, written, kind=SyncKind.DELTA)
+                before = await read_own_entries(session, self._settings, self._component.database, like=manifest)
+                async with self._redefinition(session, manifest, before) as change:
+                    if missing := change.missing():
+                        raise SchemaChanged(
+                            f"since both nodes were equal, definitions changed: {change.words} ({missing})"
+                        )
+                    written = await change.carry(session, lambda: self._apply(session, export, placing, rescue))
+        await self._confirm(manifest)
+        outcome = self._outcome(manifest, reason, written, kind=SyncKind.DELTA)
         return outcome if rescue is None else replace(outcome, rescue=rescue.saved)
 
     async def _delta(self) -> ComponentOutcome | None:
         """Bring what changed since the cursor; None where there is no copy to bring it to."""
         try:
-            async with self._target(self._component.database) as session:
+            async with open_target(self._settings, self._component.database) as session:
                 cursor = await read_cursor(session, self._component.name)
                 if cursor is None:
                     return None
-                async with self._export(SyncKind.DELTA, cursor.point) as export:
-                    placing = self._move(session, cursor, export.manifest)
-                    written = await self._apply(session, export, placing)
+                before = await read_entries_kept(session, self._component.name)
+                whole = frozenset[TableName]()
+                for _ in range(_ATTEMPTS):
+                    brought = await self._bring(session, cursor, before, whole)
+                    if isinstance(brought, ComponentOutcome):
+                        return brought
+                    whole |= brought
         except DatabaseMissing:
             return None
-        await self._confirm(export.manifest)
-        return self._outcome(export.manifest, None, written, kind=SyncKind.DELTA, before=cursor)
+        raise SchemaChanged("definitions keep changing")
+
+    async def _bring(
+        self, session: Session, cursor: Cursor, before: tuple[Entry, ...] | None, whole: frozenset[TableName]
+    ) -> ComponentOutcome | frozenset[TableName]:
+        """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
+        async with self._export(SyncKind.DELTA, cursor.point, whole, brings_definitions=before is not None) as export:
+            manifest = export.manifest
+            placing = self._move(session, cursor, manifest)
+            if manifest.definitions_token == cursor.definitions_token and manifest.schema_change is None:
+                written, reason = await self._apply(session, export, placing), None
+            elif before is None:
+                raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
+            else:
+                async with self._redefinition(session, manifest, before) as change:
+                    if missing := change.missing() - whole:
+                        return missing
+                    written = await change.carry(session, lambda: self._apply(session, export, placing))
+                    reason = None if change.difference.is_empty else change.words
+        await self._confirm(manifest)
+        return self._outcome(manifest, reason, written, kind=SyncKind.DELTA)
+
+    def _redefinition(
+        self, session: Session, manifest: Manifest, before: tuple[Entry, ...] | None
+    ) -> AbstractAsyncContextManager[Redefinition]:
+        self._progress.enter(SyncPhase.SCHEMA)
+        return fetch_redefinition(
+            session,
+            self._settings,
+            self._component,
+            client=self._client,
+            manifest=manifest,
+            before=before,
+            progress=self._progress,
+        )
 
     def _move(self, session: Session, cursor: Cursor, manifest: Manifest) -> Placing:
         """Return what goes with a delta: the cursor moves on from where it stands."""
@@ -220,7 +263,8 @@ class _ComponentSync:
     ) -> dict[str, int]:
         manifest = export.manifest
         with translated(f"applying changes to database {self._component.database}"):
-            await self._use_origin(session)
+            if not session.is_in_transaction():
+                await use_origin(session, self._component.name)
             self._progress.enter(SyncPhase.COPYING)
             staged = await stage_delta(session, self._client, manifest, self._progress)
             await export.close()
@@ -263,13 +307,21 @@ class _ComponentSync:
 
     async def _catch_up(self, shadow: Shadow, cursor: Cursor, left_out: tuple[TableName, ...]) -> Manifest:
         """Finish a seed by a delta that brings the tables it had to leave out, whole."""
-        async with self._target(shadow.name) as session, self._export(SyncKind.DELTA, cursor.point, left_out) as export:
+        async with (
+            open_target(self._settings, shadow.name) as session,
+            self._export(SyncKind.DELTA, cursor.point, left_out) as export,
+        ):
             await self._apply(session, export, self._move(session, cursor, export.manifest))
         return export.manifest
 
     @asynccontextmanager
     async def _export(
-        self, kind: SyncKind, since: SyncPoint | None, whole: tuple[TableName, ...] = ()
+        self,
+        kind: SyncKind,
+        since: SyncPoint | None,
+        whole: Collection[TableName] = (),
+        *,
+        brings_definitions: bool = False,
     ) -> AsyncIterator[HeldExport]:
         """Open an export, and close it whatever happens."""
         request = OpenExport(
@@ -278,7 +330,8 @@ class _ComponentSync:
             term=self._term.epoch,
             kind=kind,
             since=since,
-            whole=whole,
+            whole=tuple(whole),
+            brings_definitions=brings_definitions,
         )
 
         async def ask() -> Manifest:
@@ -309,29 +362,6 @@ class _ComponentSync:
                     _log.info("capture is waited for", extra={"component": self._component.name, "detail": told})
             await asyncio.sleep(_CAPTURE_PAUSE_SECONDS)
 
-    @asynccontextmanager
-    async def _target(self, database: str) -> AsyncIterator[Session]:
-        async with open_session(
-            self._settings.postgres.apply_dsn.get_secret_value(),
-            database=database,
-            lock_timeout_seconds=self._settings.controller.lock_timeout_seconds,
-        ) as session:
-            with translated(f"using database {database}"):
-                yield session
-
-    async def _use_origin(self, session: Session) -> None:
-        """Mark what is written as coming from the other node, so that a later capture here can leave it out.
-
-        The functions are a superuser's, and a grant on them does not survive a seed: without it nothing is marked.
-        """
-        if not await session.fetchval(_QUERIES["may_use_origin"]):
-            return
-        origin = f"warmstandby_{self._component.name}"
-        if not await session.fetchval(_QUERIES["find_origin"], origin):
-            with contextlib.suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
-                await session.execute(_QUERIES["create_origin"].replace("$1", f"'{origin}'"))
-        await session.execute(_QUERIES["use_origin"].replace("$1", f"'{origin}'"))
-
     async def _confirm(self, manifest: Manifest) -> None:
         """Tell the active node; when it cannot be told, the next sync does, from the same cursor."""
         try:
@@ -349,14 +379,7 @@ class _ComponentSync:
         written: dict[str, int],
         *,
         kind: SyncKind,
-        before: Cursor | None = None,
     ) -> ComponentOutcome:
-        tokens = {} if before is None else before.object_tokens
-        drift = tuple(
-            f"{kind} changed since the full copy; a sync does not carry them"
-            for kind, token in sorted(manifest.object_tokens.items())
-            if kind in tokens and tokens[kind] != token
-        )
         progress = self._progress
         return ComponentOutcome(
             component=self._component.name,
@@ -370,6 +393,5 @@ class _ComponentSync:
             rows_per_table=written,
             seconds_per_phase=progress.seconds_per_phase(),
             unkept=manifest.unkept,
-            drift=drift,
             snapshot_monotonic=self._asked_at,
         )

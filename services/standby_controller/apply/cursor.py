@@ -23,8 +23,8 @@ class Cursor:
     source_node: str
     seed_id: str
     snapshot_at: datetime
-    object_tokens: dict[str, str]
-    """Tokens of objects without data as they were at the seed."""
+    definitions_token: str
+    """The active node's token of the definitions that the copy has."""
 
 
 async def read_cursor(session: Session, component: str) -> Cursor | None:
@@ -40,7 +40,7 @@ async def read_cursor(session: Session, component: str) -> Cursor | None:
         source_node=row["source_node"],
         seed_id=row["seed_id"],
         snapshot_at=row["snapshot_at"],
-        object_tokens=manifest.get("object_tokens", {}),
+        definitions_token=manifest.get("definitions_token", ""),
     )
 
 
@@ -69,7 +69,7 @@ async def write_cursor(session: Session, manifest: Manifest, *, seed_id: str, ep
         epoch,
         seed_id,
         manifest.taken_at,
-        _summarise(manifest, dict(manifest.object_tokens)),
+        _summarise(manifest),
     )
 
 
@@ -84,13 +84,13 @@ async def move_cursor(session: Session, before: Cursor, manifest: Manifest, *, e
         manifest.point.nonce,
         epoch,
         manifest.taken_at,
-        _summarise(manifest, before.object_tokens),
+        _summarise(manifest),
     )
     if moved is None:
         raise CursorMoved(f"the copy of {manifest.component} no longer stands at sync point {before.point.seq}")
 
 
-def _summarise(manifest: Manifest, object_tokens: dict[str, str]) -> str:
+def _summarise(manifest: Manifest) -> str:
     """Return what is kept of a manifest: no rows, no keys."""
     return json.dumps(
         {
@@ -98,6 +98,6 @@ def _summarise(manifest: Manifest, object_tokens: dict[str, str]) -> str:
             "snapshot": manifest.snapshot_id,
             "tables": len(manifest.tables),
             "unkept": [[table.name, table.reason] for table in manifest.unkept],
-            "object_tokens": object_tokens,
+            "definitions_token": manifest.definitions_token,
         }
     )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from services.standby_controller.definitions.archive import Entry, read_entries
 from services.standby_controller.progress import Progress
 from shared.errors import DatabaseUnreachable, SeedRefused
 from shared.node.client import NodeClient
@@ -22,6 +24,8 @@ _OURS: Final = re.compile(
 )
 
 
+_FIRST_ENTRY: Final = "\n--\n-- Name: "
+_LAST_ENTRY: Final = "\n--\n-- PostgreSQL database dump complete"
 _SYSTEM_RIGHTS: Final = re.compile(r"^\d+; \d+ \d+ ACL pg_catalog ")
 _SERVER_GONE: Final = re.compile(
     "server closed the connection|connection to server|no connection to the server|terminating connection"
@@ -50,7 +54,7 @@ class SchemaArchive:
         client: NodeClient,
         manifest: Manifest,
         *,
-        shadow: str,
+        database: str,
         seed_id: str,
         is_superuser: bool,
         progress: Progress,
@@ -63,7 +67,7 @@ class SchemaArchive:
             "pg_restore",
             bin_dir=settings.postgres.bin_dir,
             dsn=settings.postgres.apply_dsn.get_secret_value(),
-            database=shadow,
+            database=database,
             server_version=manifest.server_version,
         )
         folder = seed_folder(settings)
@@ -106,6 +110,31 @@ class SchemaArchive:
         await self._run(
             f"--section={section}", f"--use-list={self._list}", "--exit-on-error", f"--jobs={jobs}", str(self._file)
         )
+
+    async def entries(self) -> tuple[Entry, ...]:
+        """Return what the archive defines; raises SchemaChanged where it cannot be read."""
+
+        def read() -> tuple[Entry, ...]:
+            with self._file.open("rb") as file:
+                return read_entries(file)
+
+        return await asyncio.to_thread(read)
+
+    async def write_script(self, numbers: Collection[int]) -> str:
+        """Return SQL that makes these entries, in the archive's order; what pg_restore sets for itself is left out."""
+        if not numbers:
+            return ""
+        kept = await asyncio.to_thread(self._list.read_text, encoding="utf-8", errors="surrogateescape")
+        chosen = [line for line in kept.splitlines() if line.partition(";")[0] in set(map(str, numbers))]
+        file = self._list.with_suffix(".chosen")
+        try:
+            text = "\n".join(chosen) + "\n"
+            await asyncio.to_thread(file.write_text, text, encoding="utf-8", errors="surrogateescape")
+            script = await self._run(f"--use-list={file}", "--file=-", str(self._file), connects=False)
+        finally:
+            file.unlink(missing_ok=True)
+        _, head, begun = script.partition(_FIRST_ENTRY)
+        return f"{head}{begun.rpartition(_LAST_ENTRY)[0]}"
 
     def remove(self) -> None:
         """Remove the files."""

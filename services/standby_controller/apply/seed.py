@@ -8,21 +8,21 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Final
 
-import asyncpg
-
 from services.standby_controller.apply.cursor import Cursor, write_cursor
 from services.standby_controller.apply.held_export import HeldExport
 from services.standby_controller.apply.merge import set_sequences
 from services.standby_controller.apply.restore import SchemaArchive
 from services.standby_controller.apply.shadow import Shadow
+from services.standby_controller.apply.views import fill_views
+from services.standby_controller.definitions.keeping import keep_entries
 from services.standby_controller.progress import Progress
-from shared.errors import PeerRefusal, SeedRefused, TableRewritten, TransferIncomplete
+from shared.errors import PeerRefusal, TableRewritten, TransferIncomplete
 from shared.errors.groups import first_of
 from shared.node.client import NodeClient
 from shared.postgres.application import install_application_schema
 from shared.postgres.catalog import list_tables
 from shared.postgres.copy import copy_in
-from shared.postgres.queries import load_queries, qualified
+from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import ExportedTable, SyncPhase, TableName
 from shared.settings import Settings
@@ -65,12 +65,13 @@ class Seeder:
             self._settings,
             self._client,
             manifest,
-            shadow=self._shadow.name,
+            database=self._shadow.name,
             seed_id=self._shadow.seed_id,
             is_superuser=await self._shadow.is_superuser(),
             progress=progress,
         )
         try:
+            entries = await archive.entries()
             await archive.restore("pre-data")
             await self._install_our_schema()
             async with self._session() as session:
@@ -86,18 +87,19 @@ class Seeder:
             archive.remove()
         async with self._session() as session:
             with translated("finishing the full copy"):
-                await self._refresh_views(session)
+                await fill_views(session, manifest.populated_views)
                 await set_sequences(session, manifest)
                 for table in await list_tables(session, ""):
                     if table.kind != "f":  # what lies elsewhere is not asked, it may not answer
                         await session.execute(_QUERIES["analyze"].format(table=table.sql_name))
                 await write_cursor(session, manifest, seed_id=self._shadow.seed_id, epoch=epoch)
+                await keep_entries(session, manifest.component, entries)
         cursor = Cursor(
             point=manifest.point,
             source_node=manifest.node_id,
             seed_id=self._shadow.seed_id,
             snapshot_at=manifest.taken_at,
-            object_tokens=dict(manifest.object_tokens),
+            definitions_token=manifest.definitions_token,
         )
         return Seeded(cursor, tuple(self._left_out), self._rows)
 
@@ -168,22 +170,6 @@ class Seeder:
                 raise TransferIncomplete(
                     f"table {table.schema_name}.{table.name}: {arrived} rows arrived, {told} were sent"
                 )
-
-    async def _refresh_views(self, session: Session) -> None:
-        """Fill the materialized views; one that reads another waits for it."""
-        waiting = list(self._manifest.populated_views)
-        while waiting:
-            later: list[TableName] = []
-            error: asyncpg.PostgresError | None = None
-            for view in waiting:
-                try:
-                    await session.execute(_QUERIES["refresh_view"].format(view=qualified(view.schema_name, view.name)))
-                except asyncpg.ObjectNotInPrerequisiteStateError as unpopulated:
-                    error = unpopulated
-                    later.append(view)
-            if len(later) == len(waiting):
-                raise SeedRefused(f"a materialized view could not be filled: {error}") from error
-            waiting = later
 
     async def _counted(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:

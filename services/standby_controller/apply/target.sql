@@ -14,6 +14,14 @@ SELECT capture_id, seq, nonce, source_node, term_epoch, seed_id, snapshot_at, ap
   FROM warmstandby.cursor
  WHERE component = $1;
 
+-- name: is_superuser
+-- Say whether our role is a superuser.
+SELECT rolsuper FROM pg_roles WHERE rolname = current_user;
+
+-- name: apply_as_replica
+-- Let no trigger, rule or foreign key of the copy act: the active node's already did.
+SET LOCAL session_replication_role = replica;
+
 -- name: hold_guard
 -- Read the guard row and keep it as it is until the end of the transaction.
 SELECT accepts_apply FROM warmstandby.guard FOR SHARE;

@@ -1,4 +1,4 @@
-"""The definitions of a database at an export's snapshot, as a pg_dump archive streamed to the standby."""
+"""The definitions of a database as a pg_dump archive, streamed."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ _ERROR_BYTES: Final = 2000
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
 
-async def dump_schema(
+async def dump_definitions(
     postgres: PostgresSettings,
     *,
     database: str,
-    snapshot_id: str,
+    snapshot_id: str | None,
     server_version: int,
     lock_timeout_seconds: float,
+    has_large_objects: bool,
     sink: Sink,
 ) -> None:
-    """Write definitions and large objects to the sink; our own schema and subscriptions stay out.
+    """Write definitions, and large objects if wanted, to the sink; our own schema and subscriptions stay out.
+
+    At an exported snapshot, or as they are now.
 
     Raises ProgramMissing, TableLocked, RightsMissing, PostgresError with the program's own words.
     """
@@ -40,11 +43,11 @@ async def dump_schema(
         *program.arguments,
         "--format=custom",
         "--compress=0",
-        "--exclude-table-data=*.*",  # not --schema-only, which leaves out the large objects
-        "--blobs",
+        # --schema-only leaves out the large objects
+        *(("--exclude-table-data=*.*", "--blobs") if has_large_objects else ("--schema-only",)),
         "--no-subscriptions",
         "--exclude-schema=warmstandby",
-        f"--snapshot={snapshot_id}",
+        *(() if snapshot_id is None else (f"--snapshot={snapshot_id}",)),
         f"--lock-wait-timeout={int(lock_timeout_seconds * 1000)}",
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -1,0 +1,220 @@
+"""A change of a copy's definitions: fetched and compared first, then made in the transaction that brings the rows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Final, Protocol
+
+import asyncpg
+
+from services.standby_controller.apply.cursor import hold_guard
+from services.standby_controller.apply.restore import SchemaArchive, seed_folder
+from services.standby_controller.apply.target import use_origin
+from services.standby_controller.apply.views import fill_views
+from services.standby_controller.definitions.archive import Entry, read_entries
+from services.standby_controller.definitions.difference import Difference, find_difference
+from services.standby_controller.definitions.keeping import keep_entries
+from services.standby_controller.progress import Progress
+from shared.errors import SchemaChanged
+from shared.node.client import NodeClient
+from shared.postgres.catalog import describe_server
+from shared.postgres.dump import dump_definitions
+from shared.postgres.queries import load_queries, qualified
+from shared.postgres.sessions import Session, translated
+from shared.replication.model import Manifest, TableMode, TableName
+from shared.settings import ComponentSettings, Settings
+
+_QUERIES: Final = load_queries("services.standby_controller.definitions", "definitions.sql")
+_TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
+log = logging.getLogger(__name__)
+_UTF8: Final = "UTF8"
+_TOLD: Final = 3
+_NOT_OURS: Final = (
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.QueryCanceledError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresConnectionError,
+)
+"""Errors of the moment: another attempt may find them gone."""
+
+
+class Archive(Protocol):
+    """The definitions as the active node dumped them."""
+
+    async def write_script(self, numbers: frozenset[int]) -> str:
+        """Return SQL that makes these entries."""
+
+
+class Redefinition:
+    """What changes, and the archive that it is made from; the caller holds a transaction and the guard."""
+
+    def __init__(
+        self,
+        component: ComponentSettings,
+        manifest: Manifest,
+        archive: Archive,
+        after: tuple[Entry, ...],
+        difference: Difference,
+    ) -> None:
+        """Take the parts; nothing happens yet."""
+        self._component = component
+        self._manifest = manifest
+        self._archive = archive
+        self._after = after
+        self.difference = difference
+
+    @property
+    def words(self) -> str:
+        """Return in words what changed, for people."""
+        told = list(self.difference.changed)
+        more = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+        return f"definitions changed: {'; '.join(told[:_TOLD])}{more}"
+
+    def missing(self) -> frozenset[TableName]:
+        """Return the tables made anew of which the export does not carry all rows; partitioned ones have none."""
+        carried = {
+            TableName(schema_name=table.schema_name, name=table.name)
+            for table in self._manifest.tables
+            if table.mode is TableMode.WHOLE
+        }
+        return self.difference.copied - carried
+
+    async def carry(self, session: Session, bring: Callable[[], Awaitable[dict[str, int]]]) -> dict[str, int]:
+        """Change definitions and bring the rows in one transaction; return what `bring` does.
+
+        Raises SchemaChanged where the server refuses a definition, GuardClosed.
+        """
+        if self.difference.is_empty:
+            written = await bring()
+            await keep_entries(session, self._component.name, self._after)
+            return written
+        with translated(f"changing definitions of database {self._component.database}"):
+            await use_origin(session, self._component.name)  # no transaction may be open for that
+            await self._do_apart(session)
+            async with session.transaction():
+                await session.execute(_TARGET["apply_as_replica"])
+                await hold_guard(session, self._component.database)
+                await self._begin(session)
+                written = await bring()
+                await self._end(session)
+        return written
+
+    async def _do_apart(self, session: Session) -> None:
+        for statement in self.difference.apart:
+            with _refusing(statement):
+                await session.execute(statement)
+
+    async def _begin(self, session: Session) -> None:
+        await session.execute(_QUERIES["prepare_making"])
+        await self._run(session, self.difference.undo)
+        await self._make(session, self.difference.make)
+        await self._run(session, self.difference.amend)
+
+    async def _end(self, session: Session) -> None:
+        await self._make(session, self.difference.index)
+        await self._run(session, self.difference.attach)
+        await self._make(session, self.difference.finish)
+        await fill_views(session, self._views_made())
+        for name in self.difference.copied:
+            await session.execute(_QUERIES["analyze"].format(table=qualified(name.schema_name, name.name)))
+        await keep_entries(session, self._component.name, self._after)
+
+    def _views_made(self) -> list[TableName]:
+        made = {
+            (entry.schema, entry.tag)
+            for entry in self._after
+            if entry.kind == "MATERIALIZED VIEW" and entry.dump_id in self.difference.make
+        }
+        return [view for view in self._manifest.populated_views if (view.schema_name, view.name) in made]
+
+    async def _make(self, session: Session, numbers: frozenset[int]) -> None:
+        script = await self._archive.write_script(numbers)
+        if script:
+            await self._run(session, (script,))
+
+    async def _run(self, session: Session, statements: tuple[str, ...]) -> None:
+        for statement in statements:
+            if not statement.isascii() and self._manifest.encoding != _UTF8:
+                raise SchemaChanged("names that are not ASCII, in a database whose encoding is not UTF8, changed")
+            with _refusing(statement):
+                await session.execute(statement)
+
+
+@asynccontextmanager
+async def fetch_redefinition(
+    session: Session,
+    settings: Settings,
+    component: ComponentSettings,
+    *,
+    client: NodeClient,
+    manifest: Manifest,
+    before: tuple[Entry, ...] | None,
+    progress: Progress,
+) -> AsyncIterator[Redefinition]:
+    """Bring the active node's definitions here, and compare them with those that the copy is made of.
+
+    Where those cannot be known (None), the copy is taken to have what its tables' rows need, and only that is noted.
+    """
+    archive = await SchemaArchive.fetch(
+        settings,
+        client,
+        manifest,
+        database=component.database,
+        seed_id=f"{component.name}-{secrets.token_hex(6)}",
+        is_superuser=await session.fetchval(_TARGET["is_superuser"]),
+        progress=progress,
+    )
+    try:
+        after = await archive.entries()
+        difference = find_difference(after if before is None else before, after)
+        yield Redefinition(component, manifest, archive, after, difference)
+    finally:
+        archive.remove()
+
+
+async def read_own_entries(
+    session: Session, settings: Settings, database: str, *, like: Manifest
+) -> tuple[Entry, ...] | None:
+    """Return what pg_dump says of this node's database; None where another major of it would say it otherwise."""
+    version, _, _ = await describe_server(session)
+    if version // 10000 != like.server_version // 10000:
+        log.warning(
+            "definitions are not compared: both nodes' servers are of other majors", extra={"database": database}
+        )
+        return None
+    folder = seed_folder(settings)
+    await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+
+        async def write(chunk: bytes) -> None:
+            await asyncio.to_thread(file.write, chunk)
+
+        await dump_definitions(
+            settings.postgres,
+            database=database,
+            snapshot_id=None,
+            server_version=version,
+            lock_timeout_seconds=settings.controller.lock_timeout_seconds,
+            has_large_objects=False,
+            sink=write,
+        )
+        file.seek(0)
+        return read_entries(file)
+
+
+@contextmanager
+def _refusing(statement: str) -> Iterator[None]:
+    try:
+        yield
+    except _NOT_OURS:
+        raise
+    except asyncpg.PostgresError as error:
+        first = statement.strip().partition("\n")[0][:80]
+        raise SchemaChanged(f"definitions could not be changed in place ({first}): {error}") from error

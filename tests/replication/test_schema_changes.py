@@ -1,0 +1,50 @@
+"""Definitions that change between two syncs: the next one brings them in place, and copies no table that it need not.
+
+After each the copy's dump is the source's, by pg_dump itself, and its rows are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from services.standby_controller.outcome import ComponentOutcome
+from shared.replication.model import SyncKind
+from tests.replication.definitions import find_unlike, read_definitions
+from tests.replication.schema_changes import BASE, CHANGES, Change
+from tests.replication.world import Place, World
+from tests.tier import on_newest_major
+
+pytestmark = on_newest_major
+
+
+def copied(world: World, outcome: ComponentOutcome) -> set[str]:
+    """Return the tables of which all rows came."""
+    return {name for name, rows in outcome.rows_per_table.items() if rows} - {
+        f"{table.schema_name}.{table.name}" for table in world.target.client.manifests[-1].tables if table.key_count
+    }
+
+
+@pytest.mark.parametrize("case", CHANGES, ids=lambda case: case.name.replace(" ", "-"))
+async def test_a_change_is_brought_in_place(new_place: Callable[..., Place], case: Change) -> None:
+    """Nothing else is copied, and the next sync has nothing to do."""
+    place = new_place(BASE)
+    if not place.cluster.psql("SELECT 1 FROM pg_roles WHERE rolname = 'someone'"):
+        place.cluster.psql("CREATE ROLE someone")
+    async with place.open() as world:
+        await world.seed()
+        world.sql("UPDATE large SET amount = amount + 1 WHERE id <= 5")
+        world.sql(case.sql.replace("{role}", "someone"))
+        outcome = await world.sync()
+        assert outcome.kind is SyncKind.DELTA, outcome.reason
+        source, copy = (
+            read_definitions(cluster, dsn)
+            for cluster, dsn in ((place.cluster, place.dsn), (place.target_cluster, place.copy_dsn))
+        )
+        assert find_unlike(source, copy) == ""
+        assert copied(world, outcome) == case.copied
+        world.sql("UPDATE large SET amount = amount + 1 WHERE id <= 5")
+        following = await world.delta()
+        assert following.reason is None
+        assert following.keys == 5
