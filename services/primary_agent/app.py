@@ -36,6 +36,7 @@ from services.primary_agent.routes.heartbeat import heartbeat_router
 from services.primary_agent.routes.node import journal_router, node_router
 from services.primary_agent.routes.peers import peers_router
 from services.primary_agent.routes.returns import divergence_router, meeting_router
+from services.primary_agent.routes.uncaptured import uncaptured_router
 from shared.clock import Clock, SystemClock
 from shared.errors import WarmstandbyError
 from shared.fencing.fence import Fence
@@ -145,6 +146,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
         network=application(
             peer,
             exports_router(exports, peer),
+            uncaptured_router(exports, peer),
             meeting_router(meeting, peer),
             peers_router(roles, peer),
             journal_router(journal, peer),

@@ -5,7 +5,7 @@ How it asks and what it checks is `link.py`. What an answer means for the pair i
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,10 +33,11 @@ from shared.node.model import (
 )
 from shared.node.protocol import Speaker
 from shared.node.returning import ReturningLink
-from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
+from shared.replication.model import Confirm, ExportView, Manifest, OpenExport, TableDigest
 from shared.settings import PeerSettings, Settings
 
 OPEN_EXPORT_SECONDS: Final = 120.0
+DIGEST_SECONDS: Final = 3600.0  # the other server reads a whole table
 RENEWAL: Final = timedelta(days=30)
 LOOK_AGAIN_SECONDS: Final = 60.0
 
@@ -192,6 +193,25 @@ class NodeClient(ReturningLink):
     async def keys(self, export_id: str, number: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream a table's changed keys as COPY text; a stream that breaks raises TransferIncomplete."""
         async with self._stream(f"{_export_path(export_id)}/tables/{number}/keys") as chunks:
+            yield chunks
+
+    async def digest(self, export_id: str, number: int) -> TableDigest:
+        """Ask what a compared table's rows come to; takes as long as reading the table does."""
+        path = f"{_export_path(export_id)}/tables/{number}/digest"
+        response = await self._ask("GET", path, deadline_seconds=DIGEST_SECONDS)
+        return self._parse(response, TableDigest.model_validate_json)
+
+    @asynccontextmanager
+    async def large_objects(self, export_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream the list of large objects as binary COPY; a stream that breaks raises TransferIncomplete."""
+        async with self._stream(f"{_export_path(export_id)}/large-objects") as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def large_object_contents(self, export_id: str, oids: Sequence[int]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream contents of at most MOST_OBJECTS large objects as binary COPY; see `large_objects`."""
+        asked = "&".join(f"oid={oid}" for oid in oids)
+        async with self._stream(f"{_export_path(export_id)}/large-objects/contents?{asked}") as chunks:
             yield chunks
 
     @asynccontextmanager

@@ -116,12 +116,6 @@ async def read_definitions_token(session: Session, tables: Iterable[Table]) -> s
     return f"{others}:{of_tables.hexdigest()[:16]}"
 
 
-async def count_large_objects(session: Session) -> int:
-    """Return how many large objects the database holds."""
-    count: int = await session.fetchval(_QUERIES["count_large_objects"])
-    return count
-
-
 async def describe_server(session: Session) -> tuple[int, str, int]:
     """Return server_version_num, the database's encoding, and its oid."""
     row = await session.fetchrow(_QUERIES["describe_server"])

@@ -201,10 +201,6 @@ WITH relation AS (
 SELECT count(*) || ':' || coalesce(bit_xor(hash_record_extended(ROW(p.catalog, p.object, p.place, p.version), 0)), 0)
   FROM part AS p;
 
--- name: count_large_objects
--- Return how many large objects there are.
-SELECT count(*) FROM pg_largeobject_metadata;
-
 -- name: describe_server
 -- Return what an export tells of its server and database.
 SELECT current_setting('server_version_num')::int AS version,

@@ -6,9 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+import asyncpg
+
 from shared.postgres.queries import load_queries, quote_identifier
 from shared.postgres.sessions import Session
 
+NO_DIGEST: Final = (
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.OutOfMemoryError,
+    asyncpg.DataError,
+    asyncpg.FeatureNotSupportedError,
+    asyncpg.InternalServerError,
+)
+"""What a server says where a row cannot be hashed: a value too long to be put together, or without a text."""
 _QUERIES: Final = load_queries("shared.postgres", "digest.sql")
 _LONG: Final = frozenset({"text", "character varying", "json", "jsonb", "xml"})
 _BYTES: Final = "bytea"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
 from shared.node.model import Envelope, UnkeptTable, Wire
+
+MOST_OBJECTS: Final = 500
+"""So many large objects' contents are asked for at a time."""
 
 
 class SyncKind(StrEnum):
@@ -30,6 +34,10 @@ class TableMode(StrEnum):
 
     DELTA = "delta"
     WHOLE = "whole"
+    COMPARED = "compared"
+    """Its digest; its rows where the copy's digest is another one."""
+    REFRESHED = "refreshed"
+    """Of a materialized view: its digest; where the copy's is another one, the copy is filled anew there."""
 
 
 class Column(Wire):
@@ -110,6 +118,9 @@ class OpenExport(Wire):
     whole: tuple[TableName, ...] = Field(
         (), description="Tables that a delta must carry whole: a seed left them out, or the copy makes them anew."
     )
+    compared: tuple[TableName, ...] = Field(
+        (), description="Tables to be compared besides: this node does not know what it changed in them."
+    )
     brings_definitions: bool = Field(
         False, description="The standby can change its definitions in place: a delta is not refused for theirs."
     )
@@ -129,6 +140,7 @@ class Manifest(Envelope):
     tables: tuple[ExportedTable, ...]
     sequences: tuple[SequenceValue, ...]
     populated_views: tuple[TableName, ...] = Field((), description="Materialized views that hold rows.")
+    large_objects: int | None = Field(None, description="How many there are; null where they are not told of.")
     database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
     definitions_token: str = Field(
@@ -139,6 +151,14 @@ class Manifest(Envelope):
         None, description="What changed since the standby's sync point, in words (delta)."
     )
     kept_lsn: str
+
+
+class TableDigest(Envelope):
+    """What a table's rows come to at an export's snapshot (`GET /exports/{id}/tables/{number}/digest`)."""
+
+    row_count: int | None = Field(description="Null, like the sum, where it could not be computed.")
+    hash_sum: str | None
+    problem: str | None = Field(None, description="Why it could not be computed: the rows have to be taken as changed.")
 
 
 class TableSent(Wire):

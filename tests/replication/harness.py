@@ -7,7 +7,7 @@ two services, which is a call instead of a request.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ from shared.clock import SystemClock
 from shared.errors import ExportGone, NotActive, PeerRefusal, TransferIncomplete, WarmstandbyError
 from shared.node.client import NodeClient
 from shared.node.model import Envelope, State, Term
-from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
+from shared.replication.model import Confirm, ExportView, Manifest, OpenExport, TableDigest
 from shared.settings import (
     CaptureSettings,
     ComponentSettings,
@@ -70,7 +70,7 @@ class DirectClient:
     """The part of the node client that a sync uses, as calls; refusals arrive as they would over HTTP.
 
     A test may step in: `before_open`, `after_open` with each manifest while its snapshot is held, `before_rows` with
-    manifest and number of a table whose rows are asked for.
+    manifest and number of a table whose rows (`before_digest`: digest) are asked for.
     """
 
     def __init__(self, exports: ExportService, caller: str) -> None:
@@ -81,6 +81,9 @@ class DirectClient:
         self.before_open: Callable[[], Awaitable[None]] | None = None
         self.after_open: Callable[[Manifest], Awaitable[None]] | None = None
         self.before_rows: Callable[[Manifest, int], Awaitable[None]] | None = None
+        self.before_digest: Callable[[Manifest, int], Awaitable[None]] | None = None
+        self.digest_problem: str | None = None  # why no digest can be computed
+        self.objects_asked: list[int] = []
         self._exports = exports
         self._caller = caller
 
@@ -123,6 +126,31 @@ class DirectClient:
     async def keys(self, export_id: str, number: int) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream a table's changed keys."""
         async with self._stream(lambda sink: self._exports.copy_keys(export_id, number, self._caller, sink)) as chunks:
+            yield chunks
+
+    async def digest(self, export_id: str, number: int) -> TableDigest:
+        """Ask for a table's digest."""
+        if self.before_digest is not None:
+            await self.before_digest(self.manifests[-1], number)
+        with self._answering():
+            told = await self._exports.digest(export_id, number, self._caller)
+        if self.digest_problem is None:
+            return told
+        return told.model_copy(update={"row_count": None, "hash_sum": None, "problem": self.digest_problem})
+
+    @asynccontextmanager
+    async def large_objects(self, export_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream the list of large objects."""
+        async with self._stream(lambda sink: self._exports.copy_object_list(export_id, self._caller, sink)) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def large_object_contents(self, export_id: str, oids: Sequence[int]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream contents of large objects, and note of which."""
+        self.objects_asked += oids
+        async with self._stream(
+            lambda sink: self._exports.copy_object_contents(export_id, self._caller, oids, sink)
+        ) as chunks:
             yield chunks
 
     @asynccontextmanager

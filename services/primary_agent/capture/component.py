@@ -249,34 +249,34 @@ class ComponentCapture:
         missing = [
             table for table in tables if table.is_keyed and (table.publication_entry is None or table.oid in gone)
         ]
-        self._refused = await self.source.publish(application, missing)
+        refused = await self.source.publish(application, missing)
+        self._tell_refused(tables, refused)
+        self._refused = refused
         if len(missing) > len(self._refused):
             await self.spool.set_ready_xid(node, capture, await self.source.assign_xid(application))
         self.facts.unkept = self.list_unkept(tables)
 
+    def _tell_refused(self, tables: Sequence[Table], refused: dict[int, LeftOut]) -> None:
+        """Log once which tables with a key are not captured, and so are compared at each sync."""
+        for table in tables:
+            if table.oid in refused and refused[table.oid] != self._refused.get(table.oid):
+                _log.info(
+                    "table is compared at each sync, its changes are not captured",
+                    extra={
+                        "component": self.component.name,
+                        "table": table.qualified_name,
+                        "reason": refused[table.oid].reason,
+                    },
+                )
+
     def list_unkept(self, tables: Sequence[Table]) -> tuple[UnkeptTable, ...]:
-        """Return the tables that a delta does not keep current, with the reason in words."""
-        found = [(table, self._unkept_reason(table)) for table in tables]
-        return tuple(UnkeptTable(name=table.qualified_name, reason=reason) for table, reason in found if reason)
+        """Return the tables that a delta does not keep current whatever our rights are, with the reason in words."""
+        reason = "foreign table: only its definition is copied, by a seed"
+        return tuple(UnkeptTable(name=table.qualified_name, reason=reason) for table in tables if table.kind == "f")
 
     def is_followed(self, table: Table) -> bool:
-        """Say whether a delta keeps this table current."""
-        return self._unkept_reason(table) is None
-
-    def _unkept_reason(self, table: Table) -> str | None:
-        match table.kind, table.persistence:
-            case ("m", _):
-                return "materialized view: it is filled by a seed only"
-            case ("f", _):
-                return "foreign table: only its definition is copied, by a seed"
-            case (_, "u"):
-                return "unlogged table: it is copied by a seed only"
-        if table.refuses_updates:
-            return "replica identity FULL with a generated column cannot be published: it is copied by a seed only"
-        if not table.key:
-            return "no usable primary key or replica identity: it is copied by a seed only"
-        left_out = self._refused.get(table.oid)
-        return None if left_out is None else left_out.reason
+        """Say whether captured keys tell of this table; the others are compared, each time."""
+        return table.is_keyed and table.oid not in self._refused
 
     async def begin(self, application: Session, node: Session, server: Server, *, is_ahead: bool = False) -> Capture:
         """Begin a new capture; what was there before is forgotten. The caller holds `lock` and made the publication.

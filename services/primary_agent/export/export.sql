@@ -6,6 +6,25 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET TRANSACTION SNAPSHOT {snapshot_id};
 LOCK TABLE ONLY {table} IN ACCESS SHARE MODE;
 
+-- name: begin_reader
+-- Begin a transaction on an exported snapshot.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET TRANSACTION SNAPSHOT {snapshot_id};
+
+-- name: begin_view
+-- Begin a transaction on an exported snapshot and keep a materialized view from being filled anew, as a SELECT would.
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SET TRANSACTION SNAPSHOT {snapshot_id};
+SELECT FROM {table} LIMIT 0;
+
+-- name: list_unreadable
+-- Return those of these tables that our role may not read, or of which it would be shown a part.
+SELECT c.oid
+  FROM pg_class AS c
+ WHERE c.oid = ANY ($1::oid[])
+   AND (NOT has_schema_privilege(c.relnamespace, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
+        OR row_security_active(c.oid));
+
 -- name: make_key_table
 -- Make the session's table for a table's changed keys, outside of any export's transaction.
 CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;

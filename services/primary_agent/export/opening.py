@@ -15,18 +15,17 @@ from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.drain import CaptureLost
 from services.primary_agent.capture.look import list_definitions, read_states, take_look
 from services.primary_agent.capture.spool import Capture, KnownPoint
+from services.primary_agent.export.compared import Uncaptured, look_uncaptured
 from services.primary_agent.export.worker import TableExport
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, CursorTrimmed, CursorUnknown, RequestError, SchemaChanged
 from shared.node.model import CaptureState, UnkeptTable
 from shared.postgres.catalog import (
     Table,
-    count_large_objects,
     describe_database,
     describe_server,
     list_columns,
     list_key_operators,
-    list_populated_views,
     read_definitions_token,
 )
 from shared.postgres.sessions import Session
@@ -58,6 +57,7 @@ class OpenedExport:
     tables: tuple[TableExport, ...]
     sequences: tuple[SequenceValue, ...]
     populated_views: tuple[TableName, ...]
+    large_objects: int
     database: DatabaseProperties
     unkept: tuple[UnkeptTable, ...]
     definitions_token: str
@@ -82,12 +82,15 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             lsn = await component.source.take_barrier(other)
         capture = await _drain(component, lsn)
         states = await read_states(leader, look)
+        uncaptured = await look_uncaptured(component, leader, look.tables, also=request.compared)
+        component.facts.unkept = uncaptured.unkept
         since = schema_change = None
         if request.kind is SyncKind.DELTA:
             assert request.since is not None
             since = await _find_since(component, node, capture, request.since)
             plan = await _plan(component, node, capture, since, states, look.tables, request)
-            planned, schema_change = _add_whole(list(plan.tables), look.tables, request.whole), plan.schema_change
+            planned = _add_whole(_add_compared(list(plan.tables), uncaptured), look.tables, request.whole)
+            schema_change = plan.schema_change
         else:
             planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
         tables = await _describe(leader, component, look.tables, planned)
@@ -111,9 +114,10 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             lsn=lsn,
             tables=tables,
             sequences=sequences,
-            populated_views=await list_populated_views(leader),
+            populated_views=uncaptured.populated_views,
+            large_objects=uncaptured.large_objects,
             database=await describe_database(leader),
-            unkept=await _list_unkept(component, leader, look.tables),
+            unkept=uncaptured.unkept,
             definitions_token=await read_definitions_token(leader, look.tables),
             schema_change=schema_change,
             stack=stack.pop_all(),
@@ -170,6 +174,14 @@ async def _plan(
     return plan
 
 
+def _add_compared(planned: list[PlannedTable], uncaptured: Uncaptured) -> list[PlannedTable]:
+    """Compare what is not captured, but not what goes whole anyway; a table asked for goes by its digest alone."""
+    whole = {item.oid for item in planned if item.mode is TableMode.WHOLE}
+    compared = [item for item in uncaptured.planned if item.oid not in whole]
+    others = {item.oid for item in compared}
+    return [*(item for item in planned if item.oid not in others), *compared]
+
+
 def _add_whole(planned: list[PlannedTable], tables: Sequence[Table], whole: Sequence[TableName]) -> list[PlannedTable]:
     """Ship tables whole that the standby asks for: its seed could not copy them."""
     wanted = {(name.schema_name, name.name) for name in whole}
@@ -196,14 +208,3 @@ async def _describe(
         )
         for number, item in enumerate(planned)
     )
-
-
-async def _list_unkept(
-    component: ComponentCapture, leader: Session, tables: Sequence[Table]
-) -> tuple[UnkeptTable, ...]:
-    unkept = component.list_unkept(tables)
-    count = await count_large_objects(leader)
-    if count:
-        unkept += (UnkeptTable(name="large objects", reason=f"{count} large objects: they are copied by a seed only"),)
-    component.facts.unkept = unkept
-    return unkept

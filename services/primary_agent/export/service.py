@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -16,8 +16,9 @@ from services.primary_agent.export.opening import OpenedExport, open_export
 from services.primary_agent.export.worker import TableExport, TableWorker
 from services.primary_agent.node.node import EnvelopeFields
 from shared.clock import Clock
-from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError
+from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError, TableRewritten
 from shared.postgres.dump import dump_definitions
+from shared.postgres.large_objects import write_contents, write_named, write_object_list
 from shared.postgres.sessions import translated
 from shared.replication.model import (
     Column,
@@ -27,6 +28,7 @@ from shared.replication.model import (
     Manifest,
     OpenExport,
     SyncKind,
+    TableDigest,
     TableMode,
     TableSent,
 )
@@ -167,7 +169,7 @@ class ExportService:
         held = export.holding.pop(number, None)
         if held is not None:
             await held.close()
-        async with self._working(export, table) as worker:
+        async with self._working(export, f"table {table.table.qualified_name}") as worker:
             await worker.begin(table)
             await worker.load_keys(table, export.opened.capture, export.opened.since_snapshot)
             counted = _Counted(sink, export, self._clock)
@@ -180,20 +182,59 @@ class ExportService:
         """Write a table's rows (text COPY): all of them, or those of the keys shipped just before."""
         export = self._find(export_id, caller)
         table = self._table(export, number)
+        if table.mode is TableMode.REFRESHED:
+            raise RequestError("rows of a materialized view cannot be copied; the other node fills its own")
         held = export.holding.pop(number, None)
         if held is None and table.mode is TableMode.DELTA:
             raise RequestError("a table's changed keys are read before its rows, once each")
-        async with self._working(export, table, held) as worker:
-            if table.mode is TableMode.WHOLE:
+        async with self._working(export, f"table {table.table.qualified_name}", held) as worker:
+            if table.mode is not TableMode.DELTA:
                 await worker.begin(table)
             counted = _Counted(sink, export, self._clock)
             rows = await worker.copy_rows(table, counted)
-            await worker.end()
-            _refuse_closed(export)
-            export.idle.append(worker)
+            await self._put_back(export, worker)
             sent = export.sent.setdefault(number, Sent())
             sent.rows = rows
             sent.bytes += counted.bytes
+
+    async def digest(self, export_id: str, number: int, caller: str) -> TableDigest:
+        """Return what a compared table's rows come to; a view that was filled anew meanwhile has no digest."""
+        export = self._find(export_id, caller)
+        table = self._table(export, number)
+        if table.mode not in (TableMode.COMPARED, TableMode.REFRESHED):
+            raise RequestError("this table is not compared")
+        async with self._working(export, f"table {table.table.qualified_name}") as worker:
+            try:
+                await worker.begin(table)
+                found = await worker.digest(table)
+            except TableRewritten as error:
+                if table.mode is not TableMode.REFRESHED:
+                    raise
+                found = error.detail
+            await self._put_back(export, worker)
+        if isinstance(found, str):
+            return TableDigest(**self._node.envelope(), row_count=None, hash_sum=None, problem=found)
+        return TableDigest(**self._node.envelope(), row_count=found.row_count, hash_sum=found.hash_sum)
+
+    async def copy_object_list(self, export_id: str, caller: str, sink: Sink) -> None:
+        """Write what there is of large objects, with a digest of each one's content (binary COPY)."""
+        await self._copy_objects(export_id, caller, write_object_list(), sink)
+
+    async def copy_object_contents(self, export_id: str, caller: str, oids: Sequence[int], sink: Sink) -> None:
+        """Write the content of large objects in pieces (binary COPY of oid, place, data)."""
+        await self._copy_objects(export_id, caller, write_contents(write_named(oids)), sink)
+
+    async def _copy_objects(self, export_id: str, caller: str, query: str, sink: Sink) -> None:
+        export = self._find(export_id, caller)
+        async with self._working(export, "large objects") as worker:
+            session = await worker.begin_objects()
+            await session.copy_from_query(query, output=_Counted(sink, export, self._clock), format="binary")
+            await self._put_back(export, worker)
+
+    async def _put_back(self, export: Export, worker: TableWorker) -> None:
+        await worker.end()
+        _refuse_closed(export)
+        export.idle.append(worker)
 
     async def dump_schema(self, export_id: str, caller: str, sink: Sink) -> None:
         """Write the database's definitions as a pg_dump archive at the export's snapshot."""
@@ -222,9 +263,9 @@ class ExportService:
 
     @asynccontextmanager
     async def _working(
-        self, export: Export, table: TableExport, worker: TableWorker | None = None
+        self, export: Export, what: str, worker: TableWorker | None = None
     ) -> AsyncIterator[TableWorker]:
-        """Read a table by a worker; one that failed, or whose export was closed meanwhile, is ended."""
+        """Read by a worker; one that failed, or whose export was closed meanwhile, is ended."""
         if worker is None and export.idle:
             worker = export.idle.pop()
         if worker is None:
@@ -232,7 +273,7 @@ class ExportService:
             await worker.open()
         export.busy.add(worker)
         try:
-            with translated(f"reading table {table.table.qualified_name}"):
+            with translated(f"reading {what}"):
                 _refuse_closed(export)
                 yield worker
         except BaseException:
@@ -272,6 +313,7 @@ class ExportService:
             tables=tuple(_to_wire(table) for table in opened.tables),
             sequences=opened.sequences,
             populated_views=opened.populated_views,
+            large_objects=opened.large_objects,
             database=opened.database,
             unkept=opened.unkept,
             definitions_token=opened.definitions_token,

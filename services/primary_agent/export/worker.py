@@ -15,6 +15,7 @@ from services.primary_agent.capture.spool import Capture
 from shared.errors import TableRewritten
 from shared.postgres.catalog import Table, TableColumn
 from shared.postgres.copy import copy_in, pipe_copy
+from shared.postgres.digest import NO_DIGEST, Digest, digest_rows
 from shared.postgres.keys import write_key_match, write_key_selection
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
 from shared.postgres.sessions import Session, translated
@@ -87,15 +88,31 @@ class TableWorker:
             self._has_key_table = True
         name = export.table.qualified_name
         with translated(f"reading table {name}"):
-            begin = _QUERIES["begin_worker"]
+            begin = _QUERIES["begin_view" if export.mode is TableMode.REFRESHED else "begin_worker"]
             snapshot_id = quote_literal(self._snapshot_id)
             try:
                 await session.execute(begin.format(snapshot_id=snapshot_id, table=export.table.sql_name))
             except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.WrongObjectTypeError) as error:
                 raise TableRewritten(f"table {name} was dropped or renamed during the export") from error
+            except asyncpg.LockNotAvailableError:
+                raise  # to the driver it is one of the next kind
+            except asyncpg.ObjectNotInPrerequisiteStateError as error:
+                raise TableRewritten(f"materialized view {name} was emptied during the export") from error
             filenode = await session.fetchval(_QUERIES["read_filenode"], export.table.oid, export.table.sql_name)
         if filenode != export.table.filenode:
             raise TableRewritten(f"table {name} was truncated, rewritten or replaced during the export")
+
+    async def begin_objects(self) -> Session:
+        """Import the snapshot for reading what lies in no table, and return the session."""
+        await self._use().execute(_QUERIES["begin_reader"].format(snapshot_id=quote_literal(self._snapshot_id)))
+        return self._use()
+
+    async def digest(self, export: TableExport) -> Digest | str:
+        """Return what the table's rows come to, or in words why that cannot be computed."""
+        try:
+            return await digest_rows(self._use(), f"ONLY {export.table.sql_name} AS t", export.shipped)
+        except NO_DIGEST as error:
+            return str(error)
 
     async def load_keys(self, export: TableExport, capture: Capture, since_snapshot: str) -> None:
         """Bring the table's changed keys from the spool, as they are committed now, into this session."""
@@ -116,7 +133,7 @@ class TableWorker:
         """Write the table's rows, or those with a loaded key, to the sink (text COPY) and return their number."""
         session = self._use()
         columns = ", ".join(f"t.{quote_identifier(column.name)}" for column in export.shipped)
-        if export.mode is TableMode.WHOLE:
+        if export.mode is not TableMode.DELTA:
             query = _QUERIES["copy_all_rows"].format(columns=columns, table=export.table.sql_name)
             return await self._copy(query, sink, "text")
         if export.key_count > export.table.estimated_rows * _HASH_SHARE:

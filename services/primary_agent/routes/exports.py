@@ -29,7 +29,7 @@ from shared.http.problem import problem_responses
 from shared.http.streams import ByteStream, Sink
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport
 
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {
+STREAM: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The bytes.", "content": {"application/octet-stream": {}}}
 }
 
@@ -89,7 +89,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         summary="The changed keys of a table",
         response_class=ByteStream,
         responses={
-            **_STREAM,
+            **STREAM,
             **problem_responses(*CALLER_ERRORS, RequestError, ExportGone, TableRewritten, TableLocked),
         },
     )
@@ -107,7 +107,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         summary="The rows of a table",
         response_class=ByteStream,
         responses={
-            **_STREAM,
+            **STREAM,
             **problem_responses(*CALLER_ERRORS, RequestError, ExportGone, TableRewritten, TableLocked),
         },
     )
@@ -125,7 +125,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         summary="The definitions of the component's database",
         response_class=ByteStream,
         responses={
-            **_STREAM,
+            **STREAM,
             **problem_responses(*CALLER_ERRORS, RequestError, ExportGone, ProgramMissing, RightsMissing, TableLocked),
         },
     )

@@ -23,6 +23,7 @@ from services.standby_controller.apply.seed import Seeder
 from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.staging import stage_delta
 from services.standby_controller.apply.target import open_target, use_origin
+from services.standby_controller.apply.uncaptured import captured_part, stage_uncaptured
 from services.standby_controller.definitions.archive import Entry
 from services.standby_controller.definitions.keeping import read_entries_kept
 from services.standby_controller.outcome import ComponentOutcome
@@ -46,7 +47,7 @@ from shared.errors import (
 )
 from shared.fencing.fence import Fence
 from shared.node.client import NodeClient
-from shared.node.model import Envelope, Term
+from shared.node.model import Envelope, Term, UnkeptTable
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, SyncPoint, TableName
@@ -120,6 +121,8 @@ class _ComponentSync:
         self._own = own
         self._shelf = Shelf(settings)
         self._asked_at: float | None = None
+        self._left: tuple[UnkeptTable, ...] = ()
+        """What the last apply could not bring to the source's state."""
 
     async def run(self) -> ComponentOutcome:
         # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
@@ -187,7 +190,8 @@ class _ComponentSync:
                 await rescue.note_prepared()
                 await roll_back_prepared(session, told.prepared)
             whole = await self._patiently(lambda: bring_keys(begin, client=self._client, own=own))
-            async with self._export(SyncKind.DELTA, begin.since, whole) as export:
+            untold = () if told is None else told.untold
+            async with self._export(SyncKind.DELTA, begin.since, whole, compared=untold) as export:
                 manifest = export.manifest
                 finish = partial(write_cursor, session, manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch)
                 placing = Placing(finish, None if rescue is None else rescue.save, keeps_farther_sequences=True)
@@ -266,23 +270,27 @@ class _ComponentSync:
             if not session.is_in_transaction():
                 await use_origin(session, self._component.name)
             self._progress.enter(SyncPhase.COPYING)
-            staged = await stage_delta(session, self._client, manifest, self._progress)
+            staged = await stage_delta(session, self._client, captured_part(manifest), self._progress)
+            beside = await stage_uncaptured(session, self._client, manifest, self._progress)
+            staged += beside.tables
             await export.close()
             if rescue is not None:
-                await rescue.stage(staged)
+                await rescue.stage(staged, manifest, has_objects=beside.has_objects)
             self._progress.enter(SyncPhase.APPLYING)
-            return await merge_delta(
+            written = await merge_delta(
                 session,
                 manifest,
                 staged,
                 database=self._component.database,
-                placing=placing,
+                placing=beside.join(placing),
                 progress=self._progress,
             )
+            self._left = beside.left
+            return written | beside.written
 
     async def _seed(self, reason: str) -> ComponentOutcome:
         _log.info("seed begins", extra={"component": self._component.name, "reason": reason})
-        shadow = Shadow(self._settings, self._control, self._component.database)
+        shadow, self._left = Shadow(self._settings, self._control, self._component.database), ()
         try:
             async with self._export(SyncKind.SEED, None) as export:
                 manifest = export.manifest
@@ -321,6 +329,7 @@ class _ComponentSync:
         since: SyncPoint | None,
         whole: Collection[TableName] = (),
         *,
+        compared: tuple[TableName, ...] = (),
         brings_definitions: bool = False,
     ) -> AsyncIterator[HeldExport]:
         """Open an export, and close it whatever happens."""
@@ -331,6 +340,7 @@ class _ComponentSync:
             kind=kind,
             since=since,
             whole=tuple(whole),
+            compared=compared,
             brings_definitions=brings_definitions,
         )
 
@@ -392,6 +402,6 @@ class _ComponentSync:
             snapshot_at=manifest.taken_at,
             rows_per_table=written,
             seconds_per_phase=progress.seconds_per_phase(),
-            unkept=manifest.unkept,
+            unkept=(*manifest.unkept, *self._left),
             snapshot_monotonic=self._asked_at,
         )

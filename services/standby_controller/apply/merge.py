@@ -129,7 +129,10 @@ async def _insert(session: Session, table: StagedTable) -> int:
     names = [quote_identifier(column.name) for column in table.source.columns]
     columns = ", ".join(names)
     if table.source.mode is TableMode.WHOLE or not may_merge(table):
-        statement = _QUERIES["insert_rows"].format(table=table.sql_name, columns=columns, rows=table.rows_table)
+        listed = f"({columns})" if columns else ""  # a table may have no column, or computed ones alone
+        statement = _QUERIES["insert_rows"].format(
+            table=table.sql_name, listed=listed, columns=columns, rows=table.rows_table
+        )
         return _count(await session.execute(statement))
     settable = [quote_identifier(column.name) for column in table.source.columns if not column.is_identity_always]
     row_match = " AND ".join(

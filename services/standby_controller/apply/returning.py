@@ -108,7 +108,7 @@ async def bring_keys(begin: Return, *, client: NodeClient, own: NodeClient) -> t
     told = begin.divergence
     if told is None:
         return ()
-    whole = list(told.untold)
+    whole: list[TableName] = []
     for table in told.tables:
         name = TableName(schema_name=table.schema_name, name=table.name)
         if table.whole is not None or not await _bring_table(told, table, name, client=client, own=own):

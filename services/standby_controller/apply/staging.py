@@ -155,7 +155,7 @@ async def _copy_in(
     columns: list[str] | None = None,
     encoding: str | None = None,
 ) -> int:
-    source = _counted(chunks, progress)
+    source = counted(chunks, progress)
     return await copy_in(session, table, source, schema="pg_temp", form=form, columns=columns, encoding=encoding)
 
 
@@ -178,7 +178,8 @@ async def _check_complete(client: NodeClient, manifest: Manifest, staged: list[S
             )
 
 
-async def _counted(chunks: AsyncIterator[bytes], progress: Progress) -> AsyncIterator[bytes]:
+async def counted(chunks: AsyncIterator[bytes], progress: Progress) -> AsyncIterator[bytes]:
+    """Yield what arrives, and count its bytes."""
     async for chunk in chunks:
         progress.add_bytes(len(chunk))
         yield chunk

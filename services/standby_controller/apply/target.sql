@@ -118,7 +118,7 @@ DELETE FROM ONLY {table};
 
 -- name: insert_rows
 -- Insert the landed rows.
-INSERT INTO {table} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg_temp.{rows};
+INSERT INTO {table} {listed} OVERRIDING SYSTEM VALUE SELECT {columns} FROM pg_temp.{rows};
 
 -- name: merge_rows
 -- Update what differs to the byte, insert what is new; only where the key is the only unique index.

@@ -21,12 +21,14 @@ from shared.errors import RescueUnwritable, TransferIncomplete
 from shared.node.client import NodeClient
 from shared.postgres.copy import copy_in
 from shared.postgres.keys import write_key_match, write_key_selection
+from shared.postgres.large_objects import write_contents
 from shared.postgres.queries import load_queries, quote_identifier, quote_literal
 from shared.postgres.sessions import Session
-from shared.replication.model import TableName
+from shared.replication.model import Manifest, TableMode, TableName
 from shared.replication.returning import Divergence, DivergentTable
 
 _QUERIES: Final = load_queries("services.standby_controller.rescue", "saving.sql")
+_NO_KEYS_OF_OBJECTS: Final = "large objects are compared by their content"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class RowRescue:
     divergence: Divergence
     occasion: Occasion
     staged: Mapping[tuple[str, str], StagedTable] = field(default_factory=dict)
+    has_objects: bool = False
+    """Large objects have landed, too."""
     saved: RescueManifest | None = None
     """What was saved; None where there was nothing to save."""
 
@@ -64,15 +68,19 @@ class RowRescue:
         await self.shelf.prepare(self.id, self.divergence.component)
         await self.shelf.finish(self._describe(()))
 
-    async def stage(self, staged: tuple[StagedTable, ...]) -> None:
+    async def stage(self, staged: tuple[StagedTable, ...], manifest: Manifest, *, has_objects: bool = False) -> None:
         """Bring the keys that this node had changed into landing tables.
 
-        Raises TransferIncomplete when the other node's rows did not come for one of them.
+        Raises TransferIncomplete when the other node's rows did not come for one of them. Of a table that was compared
+        they come only where something differs; what the other node's role may not read stays as it is here.
         """
         self.staged = {(table.source.schema_name, table.source.name): table for table in staged}
+        self.has_objects = has_objects
+        compared = {(table.schema_name, table.name) for table in manifest.tables if table.mode is TableMode.COMPARED}
+        hidden = {table.name for table in manifest.unkept}
         wanted = [(told.schema_name, told.name) for told in self.divergence.tables]
         for name in (*wanted, *((told.schema_name, told.name) for told in self.divergence.untold)):
-            if name not in self.staged:
+            if name not in self.staged and name not in compared and ".".join(name) not in hidden:
                 raise TransferIncomplete(f"the active node sent nothing of table {'.'.join(name)}")
         for told in self.divergence.tables:
             if told.whole is None:
@@ -89,7 +97,10 @@ class RowRescue:
                 name = TableName(schema_name=told.schema_name, name=told.name)
                 tables.append(await self._save_by_rows(name, told.whole, folder, len(tables)))
         for name in self.divergence.untold:
-            tables.append(await self._save_by_rows(name, "its changes are not captured", folder, len(tables)))
+            if (name.schema_name, name.name) in self.staged:
+                tables.append(await self._save_by_rows(name, "its changes are not captured", folder, len(tables)))
+        if self.has_objects:
+            tables.append(await self._save_objects(folder, len(tables)))
         differing = tuple(table for table in tables if table.rows or table.only_there)
         if not any(table.rows for table in differing) and not self.divergence.prepared:
             await self.shelf.drop(self.id)
@@ -158,6 +169,20 @@ class RowRescue:
         )
         return await self._write("copy_images", names, rescued, folder, number)
 
+    async def _save_objects(self, folder: Path, number: int) -> RescuedTable:
+        """Save the large objects that are not the other node's, in pieces: `lo_put` of each makes them again."""
+        counts = await self._count("count_objects", {})
+        names = {
+            "contents": write_contents(_QUERIES["name_different_objects"]),
+            "own_node": quote_literal(self.divergence.node_id),
+            "change_column": quote_identifier(CHANGE_COLUMN),
+            "side_column": quote_identifier(SIDE_COLUMN),
+        }
+        rescued = RescuedTable(
+            schema_name="pg_catalog", name="pg_largeobject", file=None, by="rows", reason=_NO_KEYS_OF_OBJECTS, **counts
+        )
+        return await self._write("copy_objects", names, rescued, folder, number)
+
     def _name(self, table: StagedTable) -> dict[str, Any]:
         """Return what the queries are filled in with for a table."""
         columns = [quote_identifier(column.name) for column in table.source.columns]
@@ -165,6 +190,7 @@ class RowRescue:
             "table": table.sql_name,
             "rows": table.rows_table,
             "own": ", ".join(f"t.{column}" for column in columns),
+            "listed": "".join(f", t.{column}" for column in columns),
             "other": ", ".join(f"r.{column}" for column in columns),
             "numbered": ", ".join(f"v{place}" for place in range(len(columns))),
             "named": ", ".join(f"v{place} AS {column}" for place, column in enumerate(columns)),

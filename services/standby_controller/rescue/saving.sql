@@ -78,8 +78,22 @@ SELECT count(here) AS different, count(there) AS only_there FROM pg_temp.{images
 
 -- name: copy_images
 -- Write the rows that only this side has.
-SELECT 'different' AS {change_column}, {own_node} AS {side_column}, {own}
+SELECT 'different' AS {change_column}, {own_node} AS {side_column}{listed}
   FROM pg_temp.{images} AS i JOIN ONLY {table} AS t ON t.ctid = i.here
+
+-- name: count_objects
+-- Count the large objects whose content only one side has.
+SELECT count(*) FILTER (WHERE is_here AND is_readable) AS different,
+       count(*) FILTER (WHERE NOT is_here) AS only_there
+  FROM pg_temp.objects_changed;
+
+-- name: name_different_objects
+-- The large objects of this side that are not the other side's, as a FROM clause.
+(SELECT oid FROM pg_temp.objects_changed WHERE is_here AND is_readable ORDER BY oid)
+
+-- name: copy_objects
+-- Write the content of large objects, in pieces.
+SELECT 'different' AS {change_column}, {own_node} AS {side_column}, c.oid, c.place, c.data FROM ({contents}) AS c
 
 -- name: drop_tables
 -- Drop the session's tables of one comparison.

@@ -1,0 +1,79 @@
+"""All of a delta that no captured key tells of, staged beside the rest and applied in the same transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from services.standby_controller.apply.comparing import compare_tables
+from services.standby_controller.apply.large_objects import NAME, StagedObjects, stage_objects
+from services.standby_controller.apply.merge import Placing
+from services.standby_controller.apply.staging import StagedTable, stage_delta
+from services.standby_controller.apply.views import StagedViews, stage_views
+from services.standby_controller.progress import Progress
+from shared.node.client import NodeClient
+from shared.node.model import UnkeptTable
+from shared.postgres.sessions import Session
+from shared.replication.model import ExportedTable, Manifest, TableMode
+
+_CAPTURED: Final = frozenset({TableMode.DELTA, TableMode.WHOLE})
+
+
+@dataclass(frozen=True, slots=True)
+class StagedUncaptured:
+    """Tables that differ and have come whole, large objects, and views to be filled."""
+
+    tables: tuple[StagedTable, ...]
+    objects: StagedObjects | None
+    views: StagedViews
+    locked: tuple[UnkeptTable, ...]
+
+    @property
+    def has_objects(self) -> bool:
+        """Say whether large objects are among it."""
+        return self.objects is not None
+
+    @property
+    def left(self) -> tuple[UnkeptTable, ...]:
+        """Return what could not be brought to the source's state, with the reason; whole once it is applied."""
+        return (*self.locked, *(() if self.objects is None else self.objects.left), *self.views.left)
+
+    @property
+    def written(self) -> dict[str, int]:
+        """Return how many large objects were written, as of a table."""
+        count = 0 if self.objects is None else self.objects.changed_count
+        return {NAME: count} if count else {}
+
+    def join(self, placing: Placing) -> Placing:
+        """Return what goes with a delta, and this before it ends: objects, then views, which read all the rest."""
+
+        async def finish() -> None:
+            if self.objects is not None:
+                await self.objects.replace()
+            await self.views.refresh()
+            await placing.finish()
+            await self.views.remember()
+
+        return replace(placing, finish=finish)
+
+
+def captured_part(manifest: Manifest) -> Manifest:
+    """Return the manifest with those tables alone that travel without being compared first."""
+    return _with_tables(manifest, tuple(table for table in manifest.tables if table.mode in _CAPTURED))
+
+
+async def stage_uncaptured(
+    session: Session, client: NodeClient, manifest: Manifest, progress: Progress
+) -> StagedUncaptured:
+    """Compare, and bring what differs into landing tables; raises what `stage_delta` does."""
+    compared = await compare_tables(session, client, manifest, progress)
+    return StagedUncaptured(
+        tables=await stage_delta(session, client, _with_tables(manifest, compared.differing), progress),
+        objects=await stage_objects(session, client, manifest, progress),
+        views=await stage_views(session, client, manifest),
+        locked=compared.left,
+    )
+
+
+def _with_tables(manifest: Manifest, tables: tuple[ExportedTable, ...]) -> Manifest:
+    return manifest.model_copy(update={"tables": tables})
