@@ -207,7 +207,7 @@ class CaptureStatus(Wire):
 
 
 class UnkeptTable(Wire):
-    """A table that a delta does not keep current, and why."""
+    """A table, a view or large objects that a delta cannot keep current, and why."""
 
     name: str
     reason: str

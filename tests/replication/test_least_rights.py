@@ -18,7 +18,11 @@ from tests.tier import rounds
 
 OWNER = "shop owner"
 OURS = ("warmstandby", "warmstandby_apply")
-LARGE = "SELECT lo_from_bytea(4711, 'large');"
+LARGE = """
+SELECT lo_from_bytea(4711, 'large');
+CREATE TABLE keyless (v text); INSERT INTO keyless VALUES ('a'); CREATE UNLOGGED TABLE fleeting (v text);
+CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM keyless;
+"""
 CASES = (*structures.CASES, *surroundings.CASES, key_types.COMPOSITE)
 
 pytestmark = pytest.mark.timeout(240)
@@ -81,3 +85,36 @@ def test_no_superuser_is_needed(ordinary: Ordinary) -> None:
     assert target.psql("SELECT convert_from(lo_get(4711), 'UTF8')") == "large"
     assert target.psql("SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()") == OWNER
     assert target.psql("SELECT datname FROM pg_database WHERE datname LIKE 'ws\\_%'") == ""
+
+
+async def test_what_no_key_tells_of_needs_no_superuser_either(ordinary: Ordinary) -> None:
+    """Tables are compared, views filled, large objects made and given to their owner; what we may not read is named."""
+    pair, source, target = ordinary.pair, ordinary.played.source, Database(ordinary.pair.secondary.cluster, "shop")
+    assert (await pair.sync())["components"][0]["kind"] == "seed"
+    for statement in (
+        "INSERT INTO keyless VALUES ('b'); INSERT INTO fleeting VALUES ('c'); REFRESH MATERIALIZED VIEW counted",
+        "SELECT lo_put(4711, 0, 'L'), lo_from_bytea(4712, 'new'); GRANT SELECT ON LARGE OBJECT 4712 TO PUBLIC",
+        "COMMENT ON LARGE OBJECT 4712 IS 'new'; DELETE FROM keyless WHERE v = 'a'; SELECT lo_unlink(4711)",
+    ):
+        source.psql(statement, user=OWNER)
+        component = (await pair.sync())["components"][0]
+        assert (component["kind"], component["unkept"]) == ("delta", [])
+        for query in (
+            "SELECT v FROM keyless ORDER BY 1",
+            "SELECT v FROM fleeting",
+            "SELECT n FROM counted",
+            """SELECT oid, convert_from(lo_get(oid), 'UTF8'), pg_get_userbyid(lomowner),
+                      obj_description(oid, 'pg_largeobject'),
+                      (SELECT array_agg(r::text ORDER BY r::text) FROM unnest(lomacl) AS r)
+                 FROM pg_largeobject_metadata ORDER BY 1""",
+        ):
+            assert target.psql(query) == source.psql(query), query
+    source.psql("SELECT lo_from_bytea(4713, 'of a superuser'); ALTER TABLE keyless OWNER TO postgres")
+    source.psql("INSERT INTO keyless VALUES ('hidden')")
+    component = (await pair.sync())["components"][0]
+    assert component["kind"] == "delta"
+    assert {item["name"]: item["reason"] for item in component["unkept"]} == {
+        "public.keyless": "our role may not read it (or not all of its rows)",
+        "large objects": "our role may not read 1 of 2 large objects",
+    }
+    assert target.psql("SELECT convert_from(lo_get(4712), 'UTF8')") == "new"

@@ -208,6 +208,49 @@ async def test_tables_without_a_key_are_compared(pair: TwoNodes) -> None:
     assert one.sql("SELECT v FROM cache") == "<a/>"
 
 
+async def test_what_is_equal_without_a_key_does_not_travel_and_is_not_saved(pair: TwoNodes) -> None:
+    """Its digest tells, also of a table that only the returning node cannot tell its changes of."""
+    await pair.close()
+    one, two = pair.nodes
+    one.sql(
+        "CREATE TABLE log (line text); INSERT INTO log VALUES ('same'); CREATE TABLE bare (); CREATE TABLE bare_too ()"
+    )
+    one.sql("SELECT lo_from_bytea(77, 'same')")
+    assert (await pair.sync()).kind is SyncKind.SEED
+    await two.tick()
+    one.sql("INSERT INTO item (id, name) VALUES (900000000, 'only here'); INSERT INTO bare DEFAULT VALUES")
+    await pair.fail_over()
+    outcome = await pair.sync()
+    assert outcome.kind is SyncKind.DELTA, outcome.reason
+    assert set(outcome.rows_per_table) == {"public.item", "public.bare"}
+    assert outcome.rescue is not None
+    assert {(table.name, table.rows) for table in outcome.rescue.tables} == {("item", 1), ("bare", 1)}
+
+
+async def test_large_objects_that_only_one_had_are_saved(pair: TwoNodes) -> None:
+    """Those that were changed or made there; those of the active node are there afterwards, and only they."""
+    one, two = pair.nodes
+    one.sql("SELECT lo_from_bytea(77, 'same'), lo_from_bytea(78, 'before'), lo_from_bytea(79, 'removed here')")
+    await pair.sync()
+    one.sql("SELECT lo_put(78, 0, 'LOST'), lo_unlink(79), lo_from_bytea(80, decode(repeat('ab', 1500000), 'hex'))")
+    await pair.fail_over()
+    two.sql("SELECT lo_from_bytea(81, 'later')")
+    outcome = await pair.sync()
+    assert outcome.kind is SyncKind.DELTA, outcome.reason
+    assert outcome.rescue is not None
+    (saved,) = outcome.rescue.tables
+    assert (saved.name, saved.different, saved.only_there) == ("pg_largeobject", 2, 2)
+    csv.field_size_limit(2**22)
+    rows = read_rescue(pair, outcome.rescue, "pg_catalog.pg_largeobject")
+    assert [(row["oid"], row["place"], len(row["data"])) for row in rows] == [
+        ("78", "0", 14), ("80", "0", 2 * 2**20 + 2), ("80", str(2**20), 2 * (1_500_000 - 2**20) + 2),
+    ]  # fmt: skip
+    assert bytes.fromhex(rows[0]["data"][2:]) == b"LOSTre"
+    contents = "SELECT oid, md5(lo_get(oid)) FROM pg_largeobject_metadata ORDER BY 1"
+    assert one.sql(contents) == two.sql(contents)
+    assert one.sql("SELECT count(*) FROM pg_largeobject_metadata") == "4"
+
+
 @pytest.mark.parametrize("side", ["here", "there"])
 async def test_changed_definitions_are_seeded_and_the_old_database_is_kept(pair: TwoNodes, side: str) -> None:
     """Rows cannot be told apart then: the database as it was stays beside the new one until it is discarded."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from services.standby_controller.outcome import ComponentOutcome
+from shared.replication.model import MOST_OBJECTS
 from tests.replication.judge import open_session
 from tests.replication.world import World
 from tests.tier import on_newest_major
@@ -207,6 +208,15 @@ async def test_a_large_object_of_many_pieces(world: World) -> None:
     assert size > 12_000_000
     assert (await asked(world, "SELECT lo_put(3001, 6000000, '!')"))[0] == [3001]
     assert (await asked(world, "SELECT lo_unlink(3001)"))[0] == []
+
+
+async def test_more_large_objects_than_are_asked_for_at_a_time(world: World) -> None:
+    """They come in several answers, and each comes once."""
+    numbers = range(5000, 5000 + 2 * MOST_OBJECTS + 1)
+    made = f"SELECT lo_from_bytea(n, sha256(n::text::bytea)) FROM generate_series({numbers[0]}, {numbers[-1]}) AS n"
+    assert (await asked(world, f"SELECT count(*) FROM ({made}) AS made"))[0] == list(numbers)
+    removed = f"SELECT lo_unlink(n) FROM generate_series({numbers[0]}, {numbers[-1]}) AS n"
+    assert (await asked(world, f"SELECT count(*) FROM ({removed}) AS removed"))[0] == []
 
 
 async def test_owners_and_rights_of_large_objects(world: World) -> None:

@@ -94,7 +94,7 @@ async def list_advisories(parts: PartsOf, _: Viewer) -> ListAnswer[AdvisoryAnswe
     responses=problem_responses(*ACCESS_ERRORS),
 )
 async def list_components(parts: PartsOf, _: Viewer) -> ListAnswer[ComponentAnswer]:
-    """Show each component's copy, its age, and the tables that a delta does not keep current."""
+    """Show each component's copy, its age, and what a delta cannot keep current."""
     return ListAnswer[ComponentAnswer](items=_components(parts), next_cursor=None)
 
 

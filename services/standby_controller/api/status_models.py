@@ -176,7 +176,7 @@ class ComponentAnswer(Answer):
     point: SyncPoint | None = Field(description="The sync point the copy stands at.")
     position: str | None = Field(description="The position that this node's agent sees.")
     capture: CaptureStatus | None
-    unkept: tuple[UnkeptTable, ...] = Field(description="Tables that a delta does not keep current, with the reason.")
+    unkept: tuple[UnkeptTable, ...] = Field(description="What a delta cannot keep current, with the reason.")
     drift: tuple[str, ...] = Field(description="Objects without data that changed since the seed.")
     problem: Problem | None
 

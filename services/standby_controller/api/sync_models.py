@@ -65,7 +65,7 @@ class SyncComponent(Answer):
     bytes: int = Field(description="Bytes received.")
     rows_per_table: dict[str, int] | None = Field(description="Tables with rows; null in lists.")
     seconds_per_phase: dict[str, float]
-    unkept: tuple[UnkeptTable, ...] = Field(description="Tables that a delta does not keep current, with the reason.")
+    unkept: tuple[UnkeptTable, ...] = Field(description="What a delta cannot keep current, with the reason.")
     drift: tuple[str, ...] = Field(description="Objects without data that changed since the seed.")
     failure: FailureAnswer | None
 

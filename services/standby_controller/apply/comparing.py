@@ -16,11 +16,13 @@ from shared.errors.groups import first_of
 from shared.node.client import NodeClient
 from shared.node.model import UnkeptTable
 from shared.postgres.digest import NO_DIGEST, Digest, digest_rows
-from shared.postgres.queries import qualified
+from shared.postgres.queries import load_queries, qualified
 from shared.postgres.sessions import Session
 from shared.replication.model import ExportedTable, Manifest, TableDigest, TableMode
 
 _ASKED_AT_A_TIME: Final = 2
+_QUERIES: Final = load_queries("services.standby_controller.apply", "uncaptured.sql")
+_REFUSING: Final = "our role may not write to it on the standby"
 LOCKED: Final = "the application held it while this sync ran: it stands as an earlier sync left it"
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,12 @@ class Compared:
 
 async def compare_tables(session: Session, client: NodeClient, manifest: Manifest, progress: Progress) -> Compared:
     """Compare by digests the tables that the manifest says are to be compared. Raises SchemaChanged as staging does."""
-    tables = [table for table in manifest.tables if table.mode is TableMode.COMPARED]
+    compared = [table for table in manifest.tables if table.mode is TableMode.COMPARED]
+    if not compared:
+        return Compared((), ())
+    names = [qualified(table.schema_name, table.name) for table in compared]
+    refusing = {row["name"] for row in await session.fetch(_QUERIES["list_refusing"], names)}
+    tables = [table for table, name in zip(compared, names, strict=True) if name not in refusing]
     for table in tables:
         progress.start_table(name_of(table))
     found = await read_digests(session, client, manifest, tables)
@@ -65,7 +72,10 @@ async def compare_tables(session: Session, client: NodeClient, manifest: Manifes
             for both in found
             if not both.is_equal and not both.is_locked
         ),
-        left=tuple(UnkeptTable(name=name_of(both.table), reason=LOCKED) for both in found if both.is_locked),
+        left=(
+            *(UnkeptTable(name=name_of(both.table), reason=LOCKED) for both in found if both.is_locked),
+            *(UnkeptTable(name=name_of(table), reason=_REFUSING) for table in compared if table not in tables),
+        ),
     )
 
 

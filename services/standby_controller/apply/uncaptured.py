@@ -70,7 +70,7 @@ async def stage_uncaptured(
     return StagedUncaptured(
         tables=await stage_delta(session, client, _with_tables(manifest, compared.differing), progress),
         objects=await stage_objects(session, client, manifest, progress),
-        views=await stage_views(session, client, manifest),
+        views=await stage_views(session, client, manifest, progress),
         locked=compared.left,
     )
 

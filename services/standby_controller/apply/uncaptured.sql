@@ -1,5 +1,13 @@
 -- What no captured key tells of, on the standby: materialized views and large objects. Names are put in, values are bound.
 
+-- name: list_refusing
+-- Return those of these tables (quoted names) that our role may not write to; what is not here is no matter of rights.
+SELECT t.name
+  FROM unnest($1::text[]) AS t (name)
+ WHERE NOT (SELECT has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
+                   AND has_table_privilege(c.oid, 'DELETE')
+              FROM to_regclass(t.name) AS c (oid) WHERE c.oid IS NOT NULL);
+
 -- name: list_views
 -- Return the materialized views, each after those that it reads, be it through ordinary views.
 WITH RECURSIVE reads AS (

@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 
 from services.standby_controller.apply.comparing import LOCKED, TwoDigests, name_of, read_digests
+from services.standby_controller.progress import Progress
 from shared.errors import SeedRefused
 from shared.node.client import NodeClient
 from shared.node.model import UnkeptTable
@@ -61,7 +62,7 @@ class StagedViews:
             await self.session.execute(_QUERIES["remember_views"], self.component, json.dumps(self.digests))
 
 
-async def stage_views(session: Session, client: NodeClient, manifest: Manifest) -> StagedViews:
+async def stage_views(session: Session, client: NodeClient, manifest: Manifest, progress: Progress) -> StagedViews:
     """Compare the views with the source's and find what is to be filled."""
     staged = StagedViews(session, manifest.component)
     told = {(table.schema_name, table.name): table for table in manifest.tables if table.mode is TableMode.REFRESHED}
@@ -73,6 +74,8 @@ async def stage_views(session: Session, client: NodeClient, manifest: Manifest) 
     both = [table for name, table in told.items() if present.get(name)]
     found = await read_digests(session, client, manifest, both, may_have_other_columns=True)
     digests = {(pair.table.schema_name, pair.table.name): pair for pair in found}
+    for table in told.values():
+        progress.finish_table(name_of(table), 0)
     remembered = await _recall(session, manifest.component) if found else {}
     populated = {(view.schema_name, view.name) for view in manifest.populated_views}
     for name, is_populated in present.items():

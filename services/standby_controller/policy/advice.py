@@ -228,13 +228,13 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 {"age_seconds": round(age, 1), "limit_seconds": limit},
             )
         if component.unkept_count:
-            tables = count(component.unkept_count, "table is", "tables are")
+            tables = count(component.unkept_count, "object is", "objects are")
             yield Advisory(
                 "tables_not_kept",
                 Severity.WARNING,
                 component.name,
                 f"Of component {component.name}, {tables} not kept current by a delta.",
-                "GET /v1/status lists them with the reason; most need a primary key.",
+                "GET /v1/status lists them with the reason.",
                 {"tables": component.unkept_count},
             )
         if component.drift_count:
