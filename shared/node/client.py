@@ -37,7 +37,7 @@ from shared.replication.model import Confirm, ExportView, Manifest, OpenExport, 
 from shared.settings import PeerSettings, Settings
 
 OPEN_EXPORT_SECONDS: Final = 120.0
-DIGEST_SECONDS: Final = 3600.0  # the other server reads a whole table
+DIGEST_SECONDS: Final = 6 * 3600.0  # the other server reads a whole table; whether it lives, the held export sees
 RENEWAL: Final = timedelta(days=30)
 LOOK_AGAIN_SECONDS: Final = 60.0
 
