@@ -146,6 +146,12 @@ class ControllerSettings(ListenSettings):
     )
     parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
     lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
+    compare_from_bytes: int = Field(
+        2**30,
+        ge=0,
+        description="Where the active node no longer knows what a copy lacks, a copy of this size or more is compared "
+        "with it, so that only what differs travels; a smaller one is copied again.",
+    )
 
 
 class PostgresSettings(Section):

@@ -8,6 +8,7 @@ COMMANDS: Final = (
     "token",
     "status",
     "sync",
+    "verify",
     "config",
     "roles",
     "explain",

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from pydantic import SecretStr
 
 from services.primary_agent.capture.service import CaptureService
+from services.primary_agent.export.holding import HoldingService
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.application import ApplicationWatch
 from services.primary_agent.node.database_restart import DatabaseRestart
@@ -33,6 +34,7 @@ from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
+from services.primary_agent.routes.holding import holding_router
 from services.primary_agent.routes.node import journal_router, node_router
 from services.primary_agent.routes.peers import peers_router
 from services.primary_agent.routes.returns import divergence_router, meeting_router
@@ -147,6 +149,7 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             peer,
             exports_router(exports, peer),
             uncaptured_router(exports, peer),
+            holding_router(HoldingService(exports), peer),
             meeting_router(meeting, peer),
             peers_router(roles, peer),
             journal_router(journal, peer),

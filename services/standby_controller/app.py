@@ -15,6 +15,7 @@ from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
 from services.standby_controller.running_sync import CopyComponent
 from services.standby_controller.source import Source
+from services.standby_controller.verify.model import Wish
 from shared.clock import SystemClock
 from shared.http.server import tcp_server
 from shared.lifecycle import Sibling, run_siblings
@@ -73,7 +74,11 @@ def _agents_of(settings: Settings, links: Links) -> Agents:
 
 def _copy_from(settings: Settings, links: Links) -> CopyComponent:
     async def copy_component(
-        component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+        component: ComponentSettings,
+        source: Source,
+        envelope: Envelope,
+        progress: Progress,
+        wish: Wish | None = None,
     ) -> ComponentOutcome:
         return await sync_component(
             component,
@@ -83,6 +88,7 @@ def _copy_from(settings: Settings, links: Links) -> CopyComponent:
             envelope=envelope,
             progress=progress,
             own=links.own,
+            wish=wish,
         )
 
     return copy_component

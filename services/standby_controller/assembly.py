@@ -44,11 +44,14 @@ from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.series import Series
 from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
+from services.standby_controller.store.verifications import Verifications
 from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_memory import SyncMemory
 from services.standby_controller.sync_schedule import SyncSchedule
 from services.standby_controller.sync_work import SyncWork
 from services.standby_controller.trimming import TRIM_SECONDS, Trimming
+from services.standby_controller.verify.book import VerificationBook
+from services.standby_controller.verify.desk import VerificationDesk, order_after_sync
 from shared.clock import Clock
 from shared.fencing.fence import Fence
 from shared.http.caller import Doorkeeper
@@ -116,14 +119,18 @@ async def assemble(
             clock=clock,
         )
         memory = SyncMemory(clock)
+        names_of_components = tuple(component.name for component in settings.components)
+        verifications = Verifications(database, node)
+        book = VerificationBook(verifications, recorder, names_of_components, clock)
         runner = SyncRunner(
-            work=SyncWork(settings.components, copy_component, clear_orphans, history, memory, clock),
+            work=SyncWork(settings.components, copy_component, clear_orphans, history, memory, book, clock),
             memory=memory,
             history=history,
             recorder=recorder,
             monitor=monitor,
             clock_limits=lambda: clock_limits_of(config.known),
             clock=clock,
+            order_after_sync=lambda: order_after_sync(config),
         )
         monitor.listen_to(runner.heard_from)
         looking_back = LookBack(database, history, transitions, clock)
@@ -131,7 +138,7 @@ async def assemble(
         def channel_sights() -> tuple[ChannelSight, ...] | None:
             return notifications.office.sights() if config.is_known else None
 
-        lookout = Lookout(settings, monitor, runner, config, looking_back, clock, channel_sights)
+        lookout = Lookout(settings, monitor, runner, config, looking_back, clock, channel_sights, book.standing)
         arming = Arming(config, monitor, recorder, clock)
         views = PeerViews(
             controllers,
@@ -154,6 +161,19 @@ async def assemble(
             arming=arming,
             recorder=recorder,
             fact_limit_seconds=limit_seconds,
+            clock=clock,
+            verdict=book.verdict,
+        )
+        schedule = SyncSchedule(runner, monitor, config, history, recorder, clock)
+        desk = VerificationDesk(
+            runner=runner,
+            verifications=verifications,
+            book=book,
+            config=config,
+            monitor=monitor,
+            components=names_of_components,
+            begun_at=lambda: looking_back.begun_at,
+            next_run_at=lambda: None if (due := schedule.next()) is None else due.at,
             clock=clock,
         )
         eligibility = Eligibility(gatekeeper, monitor, records, clock)
@@ -200,19 +220,20 @@ async def assemble(
             feed=feed,
             monitor=monitor,
             runner=runner,
-            schedule=SyncSchedule(runner, monitor, config, history, recorder, clock),
+            schedule=schedule,
             lookout=lookout,
             gatekeeper=gatekeeper,
             arming=arming,
             roles=RoleDesk.build(agents, gatekeeper, monitor, runner, recorder, config, clock),
             closing=Closing(settings, agents.own, agents.peer, lambda: Fence(settings, clock), clock),
             rescues=Shelf(settings),
+            verifications=desk,
             notifications=notifications,
             planner=Planner(settings, Sight(gatekeeper.judge, lookout.worst_case_detection_seconds, runner.memory)),
             doorkeeper=Doorkeeper(NodeKeys(settings.peers), speaker),
         )
         judging = (doors.sibling(), *views.siblings(), gatekeeper.sibling(), eligibility.sibling())
-        judging += parts.roles.siblings()
+        judging += (*parts.roles.siblings(), desk.sibling())
         judging += tuple(notifications.siblings())
 
         async def look_at_age() -> None:

@@ -6,6 +6,7 @@ It gathers what is known into the frozen values that `policy/` judges; it asks n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
@@ -124,7 +125,10 @@ class Gatekeeper:
         recorder: Recorder,
         fact_limit_seconds: float,
         clock: Clock,
+        verdict: Callable[[str], Verification] = lambda _: Verification.NEVER,
     ) -> None:
+        """`verdict` says of a component how its copy was verified."""
+        self._verdict = verdict
         self._settings = settings
         self._monitor = monitor
         self._lookout = lookout
@@ -276,7 +280,7 @@ class Gatekeeper:
             data_age_seconds=self._lookout.data_age_seconds(success),
             is_schema_known=not any(failure is not None and failure.code == SchemaChanged.code for failure in failures),
             drift_count=0 if success is None else len(success.drift),
-            verification=dict(attempt.verifications).get(component.name, Verification.NEVER),
+            verification=dict(attempt.verifications).get(component.name) or self._verdict(component.name),
         )
 
     def _is_there(self, component: ComponentSettings) -> bool | None:

@@ -28,6 +28,8 @@ class LookBack:
         self.pace: SyncPace | None = None
         self.practised_at: datetime | None = None
         """When roles changed last, or else when the history began; None before it was read."""
+        self.begun_at: datetime | None = None
+        """When the history began; None before it was read."""
         self.takeover_seconds: float = TAKEOVER_SECONDS
 
     async def look(self) -> None:
@@ -39,7 +41,8 @@ class LookBack:
         wanted = TransitionFilter(kinds=("failover", "switchover"), results=(TransitionResult.SUCCEEDED,))
         changes = (await self._transitions.list_transitions(wanted, 20, None)).items
         ended = [change.ended_at for change in changes if change.ended_at is not None]
-        self.practised_at = max(ended, default=await self._transitions.begun_at())
+        self.begun_at = await self._transitions.begun_at()
+        self.practised_at = max(ended, default=self.begun_at)
         took = [
             (change.ended_at - change.started_at).total_seconds()
             for change in changes

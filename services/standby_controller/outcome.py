@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.standby_controller.rescue.manifest import RescueManifest
+from services.standby_controller.verify.model import Comparison
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
 
@@ -36,3 +37,5 @@ class ComponentOutcome:
     """When the export was asked for, by this process: its snapshot is no older."""
     rescue: RescueManifest | None = None
     """What only this node had, and where it was saved."""
+    comparison: Comparison | None = None
+    """What was found when copy and source were compared after it."""

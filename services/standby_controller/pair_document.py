@@ -18,13 +18,14 @@ from services.standby_controller.pair_groups import (
     HistoryGroup,
     MonitorGroup,
     SyncGroup,
+    VerificationGroup,
 )
 from services.standby_controller.policy.intervals import EXAMPLES, format_seconds
 from services.standby_controller.setting_group import Group
 from shared.errors import ConfigRefused
 
 LONGEST_INTERVAL_SECONDS: Final = 31 * 86400
-_WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor")
+_WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor", "verification")
 _SHOWN_LENGTH: Final = 60
 OLD_FAILURES: Final = "misses_until_lost"
 OLD_INTERVAL: Final = "interval_seconds"
@@ -38,6 +39,7 @@ class PairDocument(Group):
     history: HistoryGroup = HistoryGroup()
     failover: FailoverGroup = FailoverGroup()
     monitor: MonitorGroup = MonitorGroup()
+    verification: VerificationGroup = VerificationGroup()
     notifications: NotificationsGroup = NotificationsGroup()
 
     @model_validator(mode="before")

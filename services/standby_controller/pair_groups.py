@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from services.standby_controller.policy.intervals import Every, parse_every
 from services.standby_controller.policy.schedule import BEGINNING, FirstRun, Schedule
 from services.standby_controller.setting_group import WHOLE, Group
+from shared.replication.verification import Level
 
 SHORTEST_INTERVAL_SECONDS: Final = 3600
 
@@ -200,6 +201,38 @@ class FailoverGroup(Group):
     )
     no_referee_acknowledged: bool = Field(
         False, description="It is known and accepted that without a referee both nodes may serve for a while."
+    )
+
+
+class RepairPolicy(StrEnum):
+    """What follows when a copy differs from its source."""
+
+    ASK = "ask"
+    AUTOMATIC = "automatic"
+
+
+class VerificationGroup(Group):
+    """When copies are compared with their source, row by row."""
+
+    after_sync: Annotated[Level, Field(strict=False)] = Field(
+        Level.NONE,
+        description="What each sync compares of the tables that it brought something of: counts of rows, or all rows "
+        "(changed); full compares every table. By default nothing: each of them reads those tables whole on the active "
+        "node, which syncs are there to spare it.",
+    )
+    repair: Annotated[RepairPolicy, Field(strict=False)] = Field(
+        RepairPolicy.ASK,
+        description="Whether rows that differ are brought again at once; else POST /v1/verifications/{id}/repair does.",
+    )
+    full_every_days: Annotated[int, Field(ge=0, le=366), WHOLE] = Field(
+        7, description="Every table is compared in the background once in so many days; 0 for never."
+    )
+    background_share: float = Field(
+        0.25,
+        gt=0,
+        le=1,
+        description="Share of the time that the comparison in the background takes: at 0.25 it works for a minute, "
+        "then pauses for three, in which it holds nothing on the active node.",
     )
 
 

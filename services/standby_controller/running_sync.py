@@ -10,6 +10,7 @@ from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.source import Source
 from services.standby_controller.store.records import ComponentRecord, Failure, SyncRecord
+from services.standby_controller.verify.model import Order, Wish
 from shared.node.model import Envelope
 from shared.settings import ComponentSettings
 
@@ -18,9 +19,14 @@ class CopyComponent(Protocol):
     """Brings one component to the state of the source; cancelling it leaves the old state or the new one."""
 
     async def __call__(
-        self, component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+        self,
+        component: ComponentSettings,
+        source: Source,
+        envelope: Envelope,
+        progress: Progress,
+        wish: Wish | None = None,
     ) -> ComponentOutcome:
-        """Copy; raises WarmstandbyError."""
+        """Copy, then compare as wished; raises WarmstandbyError."""
 
 
 @dataclass(slots=True)
@@ -33,4 +39,6 @@ class RunningSync:
     done: list[ComponentRecord] = field(default_factory=list)
     work: asyncio.Task[Failure | None] | None = None
     cancelled_by: str | None = None
+    order: Order | None = None
+    """What is compared then."""
     ended: asyncio.Future[SyncRecord] = field(default_factory=lambda: asyncio.get_running_loop().create_future())

@@ -15,6 +15,7 @@ from services.standby_controller.policy.safety import Promise, longest_overlap_s
 from services.standby_controller.policy.sights import ChannelSight, ComponentSight, CopySight, PeerSight, Situation
 from services.standby_controller.store.pair_config import PairConfig
 from services.standby_controller.store.records import ComponentRecord, SyncResult
+from services.standby_controller.store.verifications import Standing
 from services.standby_controller.sync import SyncRunner
 from shared.clock import Clock
 from shared.settings import Settings
@@ -32,8 +33,10 @@ class Lookout:
         looking_back: LookBack,
         clock: Clock,
         channels: Callable[[], tuple[ChannelSight, ...] | None] = lambda: None,
+        standing: Callable[[str], Standing | None] = lambda _: None,
     ) -> None:
-        """`channels` says how those that tell people do."""
+        """`channels` says how those that tell people do, `standing` how a component's copy was verified."""
+        self._standing = standing
         self._channels = channels
         self._settings = settings
         self._monitor = monitor
@@ -75,6 +78,7 @@ class Lookout:
             pace=self._looking_back.pace,
             practised_ago_seconds=self._practised_ago_seconds(),
             is_power_kept=self._runner.is_power_kept,
+            verification_days=config.verification.full_every_days,
             channels=self._channels(),
         )
 
@@ -85,6 +89,12 @@ class Lookout:
         ages = [self.data_age_seconds(successes.get(name)) for name in required]
         known = [age for age in ages if age is not None]
         return max(known, default=0.0) if len(known) == len(ages) else None
+
+    def _compared_ago_seconds(self, component: str) -> float | None:
+        """Return how long ago a copy was compared as a whole, or else the history began; None where it is not known."""
+        standing = self._standing(component)
+        at = None if standing is None else standing.compared_at or self._looking_back.begun_at
+        return None if at is None else max(0.0, _seconds(at, self._clock.now()))
 
     def _practised_ago_seconds(self) -> float | None:
         at = self._looking_back.practised_at
@@ -124,12 +134,14 @@ class Lookout:
         return max(0.0, _seconds(success.snapshot_at, by_source))
 
     def _component(self, name: str) -> ComponentSight:
-        success = self._runner.memory.successes.get(name)
+        success, standing = self._runner.memory.successes.get(name), self._standing(name)
         return ComponentSight(
             name=name,
             data_age_seconds=self.data_age_seconds(success),
             unkept_count=0 if success is None else len(success.unkept),
             drift_count=0 if success is None else len(success.drift),
+            compared_ago_seconds=self._compared_ago_seconds(name),
+            difference_count=0 if standing is None else standing.open_count,
         )
 
     def _sight(self, facts: NodeFacts) -> PeerSight:

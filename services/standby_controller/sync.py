@@ -33,6 +33,7 @@ from services.standby_controller.sync_work import (
     SyncWork,
     write_until_done,
 )
+from services.standby_controller.verify.model import Order
 from shared.clock import Clock
 from shared.errors import (
     ClockSkew,
@@ -65,7 +66,10 @@ class SyncRunner:
         monitor: Monitor,
         clock_limits: Callable[[], ClockLimits],
         clock: Clock,
+        order_after_sync: Callable[[], Order | None] = lambda: None,
     ) -> None:
+        """`order_after_sync` says what a sync compares that nobody has said it of."""
+        self._order_after_sync = order_after_sync
         self._work = work
         self._history = history
         self._recorder = recorder
@@ -123,7 +127,11 @@ class SyncRunner:
         return await asyncio.shield(running.ended)
 
     async def start(
-        self, trigger: Trigger, requested_by: str | None = None, idempotency_key: str | None = None
+        self,
+        trigger: Trigger,
+        requested_by: str | None = None,
+        idempotency_key: str | None = None,
+        order: Order | None = None,
     ) -> tuple[SyncRecord, bool]:
         """Start a sync and say whether it is new; the same idempotency key gives the same sync again.
 
@@ -140,7 +148,7 @@ class SyncRunner:
             check_standby(self._monitor.own)
             envelope = _envelope(self._monitor.own)
             source, problem = await self._find_source()
-            if problem is not None and trigger is Trigger.REQUEST:
+            if problem is not None and trigger is not Trigger.SCHEDULE:
                 raise problem
             self._require_clocks(source)
             request = SyncRequest(
@@ -153,7 +161,7 @@ class SyncRunner:
             )
             record, is_new = await self._begin(request)
             if is_new:
-                self._set_off(record, envelope, source, problem)
+                self._set_off(record, envelope, source, problem, order or self._order_after_sync())
             return record, is_new
 
     async def cancel(self, sync_id: str, cancelled_by: str) -> RunningSync:
@@ -198,10 +206,15 @@ class SyncRunner:
         return next((peer.offset for peer in self._monitor.peers if source and peer.node_id == source.node_id), None)
 
     def _set_off(
-        self, record: SyncRecord, envelope: Envelope, source: Source | None, problem: WarmstandbyError | None
+        self,
+        record: SyncRecord,
+        envelope: Envelope,
+        source: Source | None,
+        problem: WarmstandbyError | None,
+        order: Order | None = None,
     ) -> RunningSync:
         assert self._group is not None
-        running = self._running = RunningSync(record, Progress(self._clock), self._clock.monotonic())
+        running = self._running = RunningSync(record, Progress(self._clock), self._clock.monotonic(), order=order)
         self.memory.note_begun(record)
         self._group.create_task(self._see_through(running, envelope, source, problem), name=f"sync {record.id}")
         return running

@@ -14,6 +14,7 @@ from services.standby_controller.source import Source
 from services.standby_controller.store.history import History
 from services.standby_controller.store.records import ComponentRecord, Failure, SyncResult, record_of_outcome
 from services.standby_controller.sync_memory import SyncMemory
+from services.standby_controller.verify.book import VerificationBook
 from shared.clock import Clock
 from shared.errors import PeerError, PostgresError, RoleError, WarmstandbyError
 from shared.log import fields_of
@@ -37,8 +38,10 @@ class SyncWork:
         clear_orphans: Callable[[], Awaitable[None]],
         history: History,
         memory: SyncMemory,
+        verified: VerificationBook,
         clock: Clock,
     ) -> None:
+        self._verified = verified
         self._components = tuple(components)
         self._copy_component = copy_component
         self.clear_orphans: Final = clear_orphans
@@ -70,6 +73,9 @@ class SyncWork:
                 await self.clear_orphans()
             except WarmstandbyError as error:
                 return _failure(error)
+            order = running.order
+            if order is not None:
+                await write_until_done(lambda: self._verified.begin(running.record, order))
             for component in self._components:
                 failure, may_go_on = await self._copy(running, component, source, envelope)
                 first = first or failure
@@ -83,8 +89,9 @@ class SyncWork:
         """Copy one component; return its failure and whether the next one is worth trying."""
         started_at, began = self._clock.now(), self._clock.monotonic()
         running.progress.start_component(component.name)
+        wish = None if running.order is None else running.order.wish_for(component.name)
         try:
-            outcome = await self._copy_component(component, source, envelope, running.progress)
+            outcome = await self._copy_component(component, source, envelope, running.progress, wish)
         except asyncio.CancelledError:
             cancelled = Failure(CANCELLED, "the sync was cancelled", CANCELLED_HINT)
             running.done.append(self._broken_off(running, component, started_at, began, cancelled))
@@ -106,6 +113,9 @@ class SyncWork:
             running.done.append(record)
             self._memory.note_success(record)
             await write_until_done(lambda: self._history.add_component(running.record, record))
+            comparison = outcome.comparison
+            if comparison is not None:
+                await write_until_done(lambda: self._verified.note(running.record, comparison))
             return None, True
         record = self._broken_off(running, component, started_at, began, failure)
         running.done.append(record)

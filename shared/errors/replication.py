@@ -112,6 +112,14 @@ class Divergence(ReplicationError):
     default_hint = "Find out who writes to the standby; the next sync copies everything again (seed)."
 
 
+class NothingToRepair(ReplicationError):
+    """Of what this verification found, nothing stands that could be repaired."""
+
+    code = "nothing_to_repair"
+    status = 409
+    default_hint = "Look at GET /v1/verifications for a newer one; definitions that differ are mended by a full copy."
+
+
 class SeedRefused(ReplicationError):
     """The standby cannot take a full copy."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -62,6 +62,40 @@ async def digest_rows(session: Session, rows: str, columns: Iterable[DigestedCol
     row = await session.fetchrow(_QUERIES["digest_rows"].format(row=write_row_text(columns), rows=rows))
     assert row is not None
     return Digest(**row)
+
+
+def write_parts(
+    rows: str, columns: Iterable[DigestedColumn], key: Iterable[DigestedColumn], *, bits: int, has_hashes: bool = True
+) -> str:
+    """Return a query for part, row_count and hash_sum of a FROM clause's rows, divided into 2^bits parts by their key.
+
+    Without a key all is one part. Without hashes the rows are only counted.
+    """
+    if not has_hashes:
+        return _QUERIES["count_rows"].format(rows=rows)
+    part = _write_part(key, bits)
+    return _QUERIES["digest_parts"].format(part=part, row=write_row_text(columns), rows=rows)
+
+
+def write_hashes(
+    rows: str, columns: Iterable[DigestedColumn], key: Sequence[DigestedColumn], *, bits: int, parts: Sequence[int]
+) -> str:
+    """Return a query for key (as captured) and hash of the rows of some parts; of all rows where none is named."""
+    pieces = " || ".join(_write_key_piece(column) for column in key)
+    chosen = f"{_write_part(key, bits)} IN ({', '.join(str(int(part)) for part in parts)})" if parts else "true"
+    return _QUERIES["hash_rows"].format(key_bytes=pieces, row=write_row_text(columns), rows=rows, condition=chosen)
+
+
+def _write_part(key: Iterable[DigestedColumn], bits: int) -> str:
+    columns = tuple(key)
+    if not columns or not bits:
+        return "0"
+    return _QUERIES["write_part"].format(key=write_row_text(columns), mask=(1 << bits) - 1)
+
+
+def _write_key_piece(column: DigestedColumn) -> str:
+    value = _QUERIES["write_key_value"].format(column=quote_identifier(column.name))
+    return _QUERIES["write_key_piece"].format(value=value)
 
 
 def _write_value(column: DigestedColumn) -> str:

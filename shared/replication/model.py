@@ -19,6 +19,7 @@ class SyncKind(StrEnum):
 
     SEED = "seed"
     DELTA = "delta"
+    COMPARE = "compare"
 
 
 class SyncPoint(Wire):
@@ -114,7 +115,9 @@ class OpenExport(Wire):
     pair_id: str
     term: int = Field(description="Epoch of the term the standby follows.")
     kind: SyncKind
-    since: SyncPoint | None = Field(None, description="Where the copy stands; needed for a delta.")
+    since: SyncPoint | None = Field(
+        None, description="Where the copy stands; needed for a delta. An export to compare with ships no rows itself."
+    )
     whole: tuple[TableName, ...] = Field(
         (), description="Tables that a delta must carry whole: a seed left them out, or the copy makes them anew."
     )
@@ -195,4 +198,5 @@ class SyncPhase(StrEnum):
     INDEXES = "indexes"
     APPLYING = "applying"
     SWAPPING = "swapping"
+    VERIFYING = "verifying"
     DONE = "done"

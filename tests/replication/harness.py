@@ -19,6 +19,7 @@ from lab import hba
 from lab.cluster import Cluster
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.service import CaptureService
+from services.primary_agent.export.holding import HoldingService
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.node import EnvelopeFields
 from services.standby_controller.apply.component import sync_component
@@ -29,6 +30,7 @@ from shared.errors import ExportGone, NotActive, PeerRefusal, TransferIncomplete
 from shared.node.client import NodeClient
 from shared.node.model import Envelope, State, Term
 from shared.replication.model import Confirm, ExportView, Manifest, OpenExport, TableDigest
+from shared.replication.verification import Holding
 from shared.settings import (
     CaptureSettings,
     ComponentSettings,
@@ -70,7 +72,8 @@ class DirectClient:
     """The part of the node client that a sync uses, as calls; refusals arrive as they would over HTTP.
 
     A test may step in: `before_open`, `after_open` with each manifest while its snapshot is held, `before_rows` with
-    manifest and number of a table whose rows (`before_digest`: digest) are asked for.
+    manifest and number of a table whose rows (`before_digest`: digest) are asked for, `after_listing` once the tables
+    to compare are known.
     """
 
     def __init__(self, exports: ExportService, caller: str) -> None:
@@ -84,7 +87,9 @@ class DirectClient:
         self.before_digest: Callable[[Manifest, int], Awaitable[None]] | None = None
         self.digest_problem: str | None = None  # why no digest can be computed
         self.objects_asked: list[int] = []
+        self.after_listing: Callable[[], Awaitable[None]] | None = None
         self._exports = exports
+        self._holding = HoldingService(exports)
         self._caller = caller
 
     async def open_export(self, component: str, request: OpenExport) -> Manifest:
@@ -157,6 +162,36 @@ class DirectClient:
     async def schema(self, export_id: str) -> AsyncIterator[AsyncIterator[bytes]]:
         """Stream the definitions."""
         async with self._stream(lambda sink: self._exports.dump_schema(export_id, self._caller, sink)) as chunks:
+            yield chunks
+
+    async def holding(self, export_id: str) -> Holding:
+        """Read which tables stand at the snapshot."""
+        with self._answering():
+            held = await self._holding.list_tables(export_id, self._caller)
+        if self.after_listing is not None:
+            await self.after_listing()
+        return held
+
+    @asynccontextmanager
+    async def digests(
+        self, export_id: str, number: int, *, bits: int, has_hashes: bool
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream digests of a table's parts."""
+        held, caller = self._holding, self._caller
+        async with self._stream(
+            lambda sink: held.copy_digests(export_id, number, caller, sink, bits=bits, has_hashes=has_hashes)
+        ) as chunks:
+            yield chunks
+
+    @asynccontextmanager
+    async def hashes(
+        self, export_id: str, number: int, *, bits: int, parts: Sequence[int]
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Stream keys and hashes of rows."""
+        held, caller = self._holding, self._caller
+        async with self._stream(
+            lambda sink: held.copy_hashes(export_id, number, caller, sink, bits=bits, parts=parts)
+        ) as chunks:
             yield chunks
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ a request. Where two nodes replicate in turn, each has a cluster of its own: slo
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from services.standby_controller.apply.returning import ReturnView, find_diverge
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.shelf import Shelf
+from services.standby_controller.verify.model import Wish
 from shared.clock import SystemClock
 from shared.errors import NotActive
 from shared.fencing.fence import Fence
@@ -190,6 +191,7 @@ class TwoNodes:
     two: TwoSided
     epoch: int = 1
     ways: dict[str, DirectWay] = field(default_factory=dict)
+    after_listing: Callable[[], Awaitable[None]] | None = None
 
     @property
     def nodes(self) -> tuple[TwoSided, TwoSided]:
@@ -221,12 +223,13 @@ class TwoNodes:
         await check_equal(self.active.dsn, self.other.dsn)
         return outcome
 
-    async def copy(self) -> ComponentOutcome:
-        """Do the same without judging it."""
+    async def copy(self, wish: Wish | None = None) -> ComponentOutcome:
+        """Do the same without judging it; with a wish, the product itself does then."""
         target, source = self.other, self.active
         way = DirectWay(source, target.node.node_id)
         own = DirectWay(target, target.node.node_id)
         self.ways = {"peer": way, "own": own}
+        way.after_listing = self.after_listing
         progress = Progress(SystemClock())
         progress.start_component(target.name)
         try:
@@ -238,6 +241,7 @@ class TwoNodes:
                 envelope=Envelope(pair_id="pair", node_id=target.node.node_id, boot_id="boot", term=source.node.term),
                 progress=progress,
                 own=cast("NodeClient", own),
+                wish=wish,
             )
         finally:
             surprises = [*way.surprises, *own.surprises]
@@ -356,12 +360,12 @@ class Ground:
 
 
 @contextmanager
-def two_clusters(folder: Path, major: int) -> Iterator[tuple[Cluster, Cluster]]:
-    """Run two clusters for the time of a block."""
+def two_clusters(folder: Path, major: int, other: int | None = None) -> Iterator[tuple[Cluster, Cluster]]:
+    """Run two clusters for the time of a block; the second one is of another major where one is given."""
     settings: Final = {"max_prepared_transactions": "10"}
     with (
         Cluster.create(folder / "one", major=major, settings=settings) as one,
-        Cluster.create(folder / "two", major=major, settings=settings) as two,
+        Cluster.create(folder / "two", major=other or major, settings=settings) as two,
     ):
         one.start()
         two.start()

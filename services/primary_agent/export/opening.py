@@ -91,15 +91,16 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             plan = await _plan(component, node, capture, since, states, look.tables, request)
             planned = _add_whole(_add_compared(list(plan.tables), uncaptured), look.tables, request.whole)
             schema_change = plan.schema_change
-        else:
+        elif request.kind is SyncKind.SEED:
             planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
+        else:
+            planned = []
         tables = await _describe(leader, component, look.tables, planned)
         version, encoding, _ = await describe_server(leader)
         point = await component.spool.add_point(node, capture, snapshot=look.snapshot, lsn=lsn, states=states)
-        if request.kind is SyncKind.SEED:
+        if since is None:
             await component.spool.begin_seeding(node, capture, caller, point.seq)
         else:
-            assert since is not None
             await component.spool.see_subscriber(node, capture, caller, since.seq)
         async with component.drainer.sessions() as (application, _):
             sequences = await component.sequences.read(application)

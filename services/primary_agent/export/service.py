@@ -38,6 +38,7 @@ _LOOK_SECONDS: Final = 5.0
 _log = logging.getLogger(__name__)
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
+WriteQuery = Callable[[str, Sink], Coroutine[Any, Any, None]]
 
 
 class ExportingNode(Protocol):
@@ -62,7 +63,7 @@ class Sent:
     bytes: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class Export:
     """One open export."""
 
@@ -106,6 +107,10 @@ class ExportService:
             for export in list(self._exports.values()):
                 await self._close(export)
 
+    def envelope(self) -> EnvelopeFields:
+        """Return who speaks."""
+        return self._node.envelope()
+
     async def open(self, component_name: str, request: OpenExport, caller: str) -> Manifest:
         """Open an export; those that the caller left open for this component are closed."""
         self._node.require_exporting(caller)
@@ -125,7 +130,7 @@ class ExportService:
 
     def view(self, export_id: str, caller: str) -> ExportView:
         """Return what was sent so far."""
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         return ExportView(
             **self._node.envelope(),
             export_id=export.id,
@@ -140,7 +145,7 @@ class ExportService:
 
     async def close(self, export_id: str, caller: str) -> None:
         """Close an export; its snapshot is given back at once."""
-        await self._close(self._find(export_id, caller))
+        await self._close(self.find(export_id, caller))
 
     async def confirm(self, export_id: str, confirm: Confirm, caller: str) -> None:
         """Note that the caller has committed a point; works after the export is closed too. Idempotent."""
@@ -161,7 +166,7 @@ class ExportService:
 
     async def copy_keys(self, export_id: str, number: int, caller: str, sink: Sink) -> None:
         """Write a table's changed keys (binary COPY of one bytea column); `copy_rows` then ships just their rows."""
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         table = self._table(export, number)
         if table.mode is not TableMode.DELTA:
             raise RequestError("this table is shipped whole; it has no list of keys")
@@ -180,7 +185,7 @@ class ExportService:
 
     async def copy_rows(self, export_id: str, number: int, caller: str, sink: Sink) -> None:
         """Write a table's rows (text COPY): all of them, or those of the keys shipped just before."""
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         table = self._table(export, number)
         if table.mode is TableMode.REFRESHED:
             raise RequestError("rows of a materialized view cannot be copied; the other node fills its own")
@@ -199,7 +204,7 @@ class ExportService:
 
     async def digest(self, export_id: str, number: int, caller: str) -> TableDigest:
         """Return what a compared table's rows come to; a view that was filled anew meanwhile has no digest."""
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         table = self._table(export, number)
         if table.mode not in (TableMode.COMPARED, TableMode.REFRESHED):
             raise RequestError("this table is not compared")
@@ -225,7 +230,7 @@ class ExportService:
         await self._copy_objects(export_id, caller, write_contents(write_named(oids)), sink)
 
     async def _copy_objects(self, export_id: str, caller: str, query: str, sink: Sink) -> None:
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         async with self._working(export, "large objects") as worker:
             session = await worker.begin_objects()
             await session.copy_from_query(query, output=_Counted(sink, export, self._clock), format="binary")
@@ -236,9 +241,23 @@ class ExportService:
         _refuse_closed(export)
         export.idle.append(worker)
 
+    @asynccontextmanager
+    async def querying(self, export: Export, table: TableExport) -> AsyncIterator[WriteQuery]:
+        """Give a way to write a query's rows (binary COPY) about a table at the export's snapshot."""
+        async with self._working(export, f"table {table.table.qualified_name}") as worker:
+            await worker.begin(table)
+
+            async def write(query: str, sink: Sink) -> None:
+                await worker.copy_query(query, _Counted(sink, export, self._clock))
+
+            yield write
+            await worker.end()
+            _refuse_closed(export)
+            export.idle.append(worker)
+
     async def dump_schema(self, export_id: str, caller: str, sink: Sink) -> None:
         """Write the database's definitions as a pg_dump archive at the export's snapshot."""
-        export = self._find(export_id, caller)
+        export = self.find(export_id, caller)
         await dump_definitions(
             self._settings.postgres,
             database=export.component.component.database,
@@ -249,7 +268,8 @@ class ExportService:
             sink=_Counted(sink, export, self._clock),
         )
 
-    def _find(self, export_id: str, caller: str) -> Export:
+    def find(self, export_id: str, caller: str) -> Export:
+        """Return an open export of the caller; raises ExportGone."""
         export = self._exports.get(export_id)
         if export is None or export.caller != caller:
             raise ExportGone("this export is not open (any more)")

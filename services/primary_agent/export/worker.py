@@ -149,6 +149,10 @@ class TableWorker:
         )
         return await self._copy(query, sink, "text")
 
+    async def copy_query(self, query: str, sink: Sink) -> None:
+        """Write the rows of a query about the table to the sink (binary COPY)."""
+        await self._copy(query, sink, "binary")
+
     async def end(self) -> None:
         """End the table's transaction, so that nothing is held longer than the reading took."""
         await self._use().execute("ROLLBACK")

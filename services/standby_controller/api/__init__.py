@@ -23,6 +23,7 @@ from services.standby_controller.api import (
     syncs,
     tokens,
     transitions,
+    verifications,
 )
 from services.standby_controller.api.access import refuse_unknown_queries
 from services.standby_controller.routes import pair, view
@@ -42,6 +43,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     syncs.router,
     roles.router,
     rescues.router,
+    verifications.router,
     plan.router,
     switches.router,
     heartbeat_series.router,

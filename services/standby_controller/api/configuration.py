@@ -20,7 +20,13 @@ from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.wire import Answer, Demand, Instant
 from services.standby_controller.pace import check_pace, pace_of
 from services.standby_controller.pair_document import PairDocument, changed_document, merge_patch, revealed
-from services.standby_controller.pair_groups import ApplicationPolicy, ClockSkewPolicy, FailoverPolicy, ReturnPolicy
+from services.standby_controller.pair_groups import (
+    ApplicationPolicy,
+    ClockSkewPolicy,
+    FailoverPolicy,
+    RepairPolicy,
+    ReturnPolicy,
+)
 from services.standby_controller.policy.detector import worst_case_detection_seconds
 from services.standby_controller.policy.pair_merge import is_overruled
 from services.standby_controller.policy.saving import check_gap, settle
@@ -39,6 +45,7 @@ from shared.errors import (
 )
 from shared.http.problem import problem_responses
 from shared.node.model import State
+from shared.replication.verification import Level
 
 router: Final = APIRouter(prefix="/v1/config", tags=["people"])
 
@@ -110,6 +117,15 @@ class MonitorPatch(Demand):
     clock_skew_policy: Annotated[ClockSkewPolicy, Field(strict=False)] | None = None
 
 
+class VerificationPatch(Demand):
+    """Changes of `verification`."""
+
+    after_sync: Annotated[Level, Field(strict=False)] | None = None
+    repair: Annotated[RepairPolicy, Field(strict=False)] | None = None
+    full_every_days: Annotated[int, WHOLE] | None = None
+    background_share: float | None = None
+
+
 class ChannelPatch(Demand):
     """Changes of a channel, whatever its kind; a new one needs `kind` and what that kind needs."""
 
@@ -151,6 +167,7 @@ class DocumentPatch(Demand):
     history: HistoryPatch | None = None
     failover: FailoverPatch | None = None
     monitor: MonitorPatch | None = None
+    verification: VerificationPatch | None = None
     notifications: NotificationsPatch | None = None
 
 

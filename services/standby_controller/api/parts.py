@@ -33,6 +33,7 @@ from services.standby_controller.store.tokens import Tokens
 from services.standby_controller.store.transitions import Transitions
 from services.standby_controller.sync import SyncRunner
 from services.standby_controller.sync_schedule import SyncSchedule
+from services.standby_controller.verify.desk import VerificationDesk
 from shared.clock import Clock
 from shared.http.caller import Doorkeeper
 from shared.settings import Settings
@@ -72,6 +73,7 @@ class Parts:
     roles: RoleDesk
     closing: Closing
     rescues: Shelf
+    verifications: VerificationDesk
     notifications: Notifications
 
 

@@ -5,17 +5,19 @@ nodes share, else a seed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 from services.standby_controller.apply.cursor import Cursor, move_cursor, read_cursor, write_cursor
 from services.standby_controller.apply.held_export import HeldExport, hold
 from services.standby_controller.apply.merge import Placing, merge_delta
+from services.standby_controller.apply.patience import ask_patiently, try_again
 from services.standby_controller.apply.redefinition import Redefinition, fetch_redefinition, read_own_entries
 from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.returning import Return, bring_keys, find_return, roll_back_prepared
@@ -31,9 +33,12 @@ from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.keeping import forget_unkept, keep_database
 from services.standby_controller.rescue.saving import Occasion, RowRescue
 from services.standby_controller.rescue.shelf import Shelf
+from services.standby_controller.verify.model import Difference, Wish
+from services.standby_controller.verify.recovering import Recovery
+from services.standby_controller.verify.sequences import find_sequences_behind
+from services.standby_controller.verify.verifying import Look, Verification
 from shared.clock import SystemClock
 from shared.errors import (
-    CaptureNotReady,
     CursorMoved,
     CursorTrimmed,
     CursorUnknown,
@@ -54,14 +59,10 @@ from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, Sy
 from shared.settings import ComponentSettings, Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
-_ATTEMPTS: Final = 5
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
+_ATTEMPTS: Final = 5
 _REWRITTEN: Final = frozenset({TableRewritten.code})
-_CAPTURE_PATIENCE_SECONDS: Final = 60.0
-_CAPTURE_PAUSE_SECONDS: Final = 0.5
 _log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 async def clear_orphans(settings: Settings) -> None:
@@ -83,11 +84,13 @@ async def sync_component(
     envelope: Envelope,
     progress: Progress,
     own: NodeClient | None = None,
+    wish: Wish | None = None,
 ) -> ComponentOutcome:
     """Bring one component to the state of the node behind `client`; the standby keeps the old state or has the new one.
 
     With `own`, this node's agent, a database that this node served comes back from the moment both nodes share; what it
-    has alone is saved before it is overwritten. That it may be overwritten the caller has seen to.
+    has alone is saved before it is overwritten. That it may be overwritten the caller has seen to. With `wish`, it is
+    compared then.
 
     Raises SyncRunning when another controller writes to the component, and whatever stopped the sync.
     """
@@ -96,7 +99,7 @@ async def sync_component(
             if not await control.fetchval(_QUERIES["lock_component"], component.name):
                 raise SyncRunning(f"another controller writes to component {component.name}")
             run = _ComponentSync(component, settings, client, term, envelope, progress, control, own)
-            return await run.run()
+            return await run.run() if wish is None else await run.run_verified(wish)
 
 
 class _ComponentSync:
@@ -126,29 +129,44 @@ class _ComponentSync:
 
     async def run(self) -> ComponentOutcome:
         # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
-        return await self._try_again(self._delta_or_seed, _REWRITTEN | _SEED_CODES)
+        return await try_again(self._component.name, self._delta_or_seed, _REWRITTEN | _SEED_CODES)
 
-    async def _try_again(self, step: Callable[[], Awaitable[T]], codes: frozenset[str]) -> T:
-        """Repeat a step with a fresh export while it ends by one of these refusals."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return await step()
-            except (PeerRefusal, TableRewritten) as error:
-                code = error.peer_code if isinstance(error, PeerRefusal) else error.code
-                if code not in codes or attempt == _ATTEMPTS:
-                    raise
-                _log.info("export starts again", extra={"component": self._component.name, "detail": error.detail})
-        raise AssertionError("the last attempt returns or raises")
+    async def run_verified(self, wish: Wish) -> ComponentOutcome:
+        """Bring the component here, then compare it; what was brought stays whatever comes of that."""
+        verification = Verification(self._component.name, wish, self._client, self._progress, SystemClock())
+        behind: tuple[Difference, ...] = ()
+        with contextlib.suppress(DatabaseMissing):
+            async with open_target(self._settings, self._component.database) as session:
+                behind = await find_sequences_behind(session, await read_cursor(session, self._component.name))
+        outcome = await self.run()
+        comparison = await verification.run(self, changed=outcome.rows_per_table, before=behind)
+        kind = SyncKind.COMPARE if wish.is_repairing and comparison.differences else outcome.kind
+        return replace(outcome, kind=kind, point=comparison.point or outcome.point, comparison=comparison)
+
+    async def delta_then(self, look: Look, whole: tuple[TableName, ...] = ()) -> None:
+        """Bring a delta, and look while both sides stand at its snapshot."""
+        await try_again(self._component.name, partial(self._delta_then, look, whole), _REWRITTEN)
+
+    async def _delta_then(self, look: Look, whole: tuple[TableName, ...]) -> None:
+        async with open_target(self._settings, self._component.database) as session:
+            cursor = await read_cursor(session, self._component.name)
+            if cursor is None:
+                raise CursorMoved(f"the copy of {self._component.name} is gone")
+            async with self._export(SyncKind.DELTA, cursor.point, whole) as export:
+                await self._apply(session, export, self._move(session, cursor, export.manifest), is_kept=True)
+                await self._confirm(export.manifest)
+                await look(session, export.manifest)
 
     async def _delta_or_seed(self) -> ComponentOutcome:
         self._progress.enter(SyncPhase.OPENING)
-        may_return = True
+        may_return, is_lost = True, False
         try:
             outcome = await self._delta()
         except PeerRefusal as refusal:
             if refusal.peer_code not in _SEED_CODES:
                 raise
-            reason, may_return = refusal.detail, refusal.peer_code != SchemaChanged.code
+            reason = refusal.detail
+            may_return = is_lost = refusal.peer_code != SchemaChanged.code
         except (SchemaChanged, Divergence, CursorMoved) as error:
             reason, may_return = error.detail, False
         else:
@@ -160,11 +178,47 @@ class _ComponentSync:
             if isinstance(returned, ComponentOutcome):
                 return returned
             reason = f"{reason}; {returned}"
+        if is_lost:
+            recovered = await self._recover(reason)
+            if isinstance(recovered, ComponentOutcome):
+                return recovered
+            reason = f"{reason}; {recovered}"
         return await self._seed(reason)
+
+    async def _recover(self, reason: str) -> ComponentOutcome | str:
+        """Bring a copy by comparing where it is not known what it lacks; return in words why only a seed will do."""
+        try:
+            async with open_target(self._settings, self._component.database) as session:
+                recovery = Recovery(self._component.name, session, self._client, self._progress)
+                obstacle = await recovery.find_obstacle(self._settings.controller.compare_from_bytes)
+                if obstacle is not None:
+                    return obstacle
+                async with self._export(SyncKind.COMPARE, None) as compared:
+                    whole = await recovery.compare(compared.manifest)
+            if isinstance(whole, str):
+                return whole
+            opening = self._export(SyncKind.DELTA, compared.manifest.point, whole)
+            async with open_target(self._settings, self._component.database) as session, opening as export:
+                cursor = await read_cursor(session, self._component.name)
+                finish = partial(
+                    write_cursor,
+                    session,
+                    export.manifest,
+                    seed_id=secrets.token_hex(6),
+                    epoch=self._term.epoch,
+                    definitions_token="" if cursor is None else cursor.definitions_token,
+                )
+                written = await self._apply(session, export, Placing(finish))
+        except (DatabaseMissing, SchemaChanged, Divergence) as error:
+            return error.detail
+        await self._confirm(export.manifest)
+        return self._outcome(export.manifest, reason, written, kind=SyncKind.COMPARE)
 
     async def _return(self, own: NodeClient) -> ComponentOutcome | str:
         """Bring a database back from the moment that both nodes share; return in words why only a seed will do."""
-        begin = await self._patiently(lambda: find_return(self._component.name, client=self._client, own=own))
+        begin = await ask_patiently(
+            self._component.name, lambda: find_return(self._component.name, client=self._client, own=own)
+        )
         if isinstance(begin, str):
             return begin
         told = begin.divergence
@@ -189,11 +243,18 @@ class _ComponentSync:
             if rescue is not None and told is not None and told.prepared:
                 await rescue.note_prepared()
                 await roll_back_prepared(session, told.prepared)
-            whole = await self._patiently(lambda: bring_keys(begin, client=self._client, own=own))
+            whole = await ask_patiently(self._component.name, lambda: bring_keys(begin, client=self._client, own=own))
             untold = () if told is None else told.untold
             async with self._export(SyncKind.DELTA, begin.since, whole, compared=untold) as export:
                 manifest = export.manifest
-                finish = partial(write_cursor, session, manifest, seed_id=secrets.token_hex(6), epoch=self._term.epoch)
+                finish = partial(
+                    write_cursor,
+                    session,
+                    manifest,
+                    seed_id=secrets.token_hex(6),
+                    epoch=self._term.epoch,
+                    definitions_token=manifest.definitions_token,
+                )
                 placing = Placing(finish, None if rescue is None else rescue.save, keeps_farther_sequences=True)
                 before = await read_own_entries(session, self._settings, self._component.database, like=manifest)
                 async with self._redefinition(session, manifest, before) as change:
@@ -230,7 +291,7 @@ class _ComponentSync:
         """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
         async with self._export(SyncKind.DELTA, cursor.point, whole, brings_definitions=before is not None) as export:
             manifest = export.manifest
-            placing = self._move(session, cursor, manifest)
+            placing = self._move(session, cursor, manifest, manifest.definitions_token)
             if manifest.definitions_token == cursor.definitions_token and manifest.schema_change is None:
                 written, reason = await self._apply(session, export, placing), None
             elif before is None:
@@ -258,12 +319,19 @@ class _ComponentSync:
             progress=self._progress,
         )
 
-    def _move(self, session: Session, cursor: Cursor, manifest: Manifest) -> Placing:
-        """Return what goes with a delta: the cursor moves on from where it stands."""
-        return Placing(partial(move_cursor, session, cursor, manifest, epoch=self._term.epoch))
+    def _move(self, session: Session, cursor: Cursor, manifest: Manifest, definitions: str | None = None) -> Placing:
+        """Return what goes with a delta: the cursor moves on; so do the definitions where those are brought too."""
+        token = cursor.definitions_token if definitions is None else definitions
+        return Placing(partial(move_cursor, session, cursor, manifest, epoch=self._term.epoch, definitions_token=token))
 
     async def _apply(
-        self, session: Session, export: HeldExport, placing: Placing, rescue: RowRescue | None = None
+        self,
+        session: Session,
+        export: HeldExport,
+        placing: Placing,
+        rescue: RowRescue | None = None,
+        *,
+        is_kept: bool = False,
     ) -> dict[str, int]:
         manifest = export.manifest
         with translated(f"applying changes to database {self._component.database}"):
@@ -273,7 +341,8 @@ class _ComponentSync:
             staged = await stage_delta(session, self._client, captured_part(manifest), self._progress)
             beside = await stage_uncaptured(session, self._client, manifest, self._progress)
             staged += beside.tables
-            await export.close()
+            if not is_kept:
+                await export.close()
             if rescue is not None:
                 await rescue.stage(staged, manifest, has_objects=beside.has_objects)
             self._progress.enter(SyncPhase.APPLYING)
@@ -299,7 +368,7 @@ class _ComponentSync:
                 seeded = await seeder.fill(self._term.epoch)
             if seeded.left_out:
                 catch_up = partial(self._catch_up, shadow, seeded.cursor, seeded.left_out)
-                manifest = await self._try_again(catch_up, _REWRITTEN)
+                manifest = await try_again(self._component.name, catch_up, _REWRITTEN)
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
             await Fence(self._settings, SystemClock()).close_shadow(shadow.name)
@@ -348,7 +417,7 @@ class _ComponentSync:
             self._asked_at = SystemClock().monotonic()
             return await self._client.open_export(self._component.name, request)
 
-        manifest = await self._patiently(ask)
+        manifest = await ask_patiently(self._component.name, ask)
         self._progress.begin(
             kind,
             tables_total=len(manifest.tables),
@@ -356,21 +425,6 @@ class _ComponentSync:
         )
         async with hold(self._client, manifest) as export:
             yield export
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Ask the active node; one that is only making its capture, as a new one does, is waited for a while."""
-        clock = asyncio.get_running_loop().time
-        deadline, told = clock() + _CAPTURE_PATIENCE_SECONDS, ""
-        while True:
-            try:
-                return await ask()
-            except PeerRefusal as refusal:
-                if refusal.peer_code != CaptureNotReady.code or clock() > deadline:
-                    raise
-                if refusal.detail != told:
-                    told = refusal.detail
-                    _log.info("capture is waited for", extra={"component": self._component.name, "detail": told})
-            await asyncio.sleep(_CAPTURE_PAUSE_SECONDS)
 
     async def _confirm(self, manifest: Manifest) -> None:
         """Tell the active node; when it cannot be told, the next sync does, from the same cursor."""

@@ -25,6 +25,8 @@ class Cursor:
     snapshot_at: datetime
     definitions_token: str
     """The active node's token of the definitions that the copy has."""
+    sequences: tuple[tuple[str, str, int, bool], ...] = ()
+    """Schema, name and position of each sequence as it was brought here last."""
 
 
 async def read_cursor(session: Session, component: str) -> Cursor | None:
@@ -41,6 +43,7 @@ async def read_cursor(session: Session, component: str) -> Cursor | None:
         seed_id=row["seed_id"],
         snapshot_at=row["snapshot_at"],
         definitions_token=manifest.get("definitions_token", ""),
+        sequences=tuple(tuple(value) for value in manifest.get("sequences", [])),
     )
 
 
@@ -56,8 +59,10 @@ async def hold_node_guard(session: Session) -> None:
         raise GuardClosed("databases of this node may not be replaced")
 
 
-async def write_cursor(session: Session, manifest: Manifest, *, seed_id: str, epoch: int) -> None:
-    """Write the cursor of a fresh copy."""
+async def write_cursor(
+    session: Session, manifest: Manifest, *, seed_id: str, epoch: int, definitions_token: str
+) -> None:
+    """Write the cursor of a fresh copy; `definitions_token` tells of the definitions that it has."""
     point = manifest.point
     await session.execute(
         _QUERIES["write_cursor"],
@@ -69,11 +74,13 @@ async def write_cursor(session: Session, manifest: Manifest, *, seed_id: str, ep
         epoch,
         seed_id,
         manifest.taken_at,
-        _summarise(manifest),
+        _summarise(manifest, definitions_token),
     )
 
 
-async def move_cursor(session: Session, before: Cursor, manifest: Manifest, *, epoch: int) -> None:
+async def move_cursor(
+    session: Session, before: Cursor, manifest: Manifest, *, epoch: int, definitions_token: str
+) -> None:
     """Move the cursor to a delta's point; raise CursorMoved when it does not stand where the delta began."""
     moved = await session.fetchval(
         _QUERIES["move_cursor"],
@@ -84,13 +91,13 @@ async def move_cursor(session: Session, before: Cursor, manifest: Manifest, *, e
         manifest.point.nonce,
         epoch,
         manifest.taken_at,
-        _summarise(manifest),
+        _summarise(manifest, definitions_token),
     )
     if moved is None:
         raise CursorMoved(f"the copy of {manifest.component} no longer stands at sync point {before.point.seq}")
 
 
-def _summarise(manifest: Manifest) -> str:
+def _summarise(manifest: Manifest, definitions_token: str) -> str:
     """Return what is kept of a manifest: no rows, no keys."""
     return json.dumps(
         {
@@ -98,6 +105,9 @@ def _summarise(manifest: Manifest) -> str:
             "snapshot": manifest.snapshot_id,
             "tables": len(manifest.tables),
             "unkept": [[table.name, table.reason] for table in manifest.unkept],
-            "definitions_token": manifest.definitions_token,
+            "definitions_token": definitions_token,
+            "sequences": [
+                [value.schema_name, value.name, value.last_value, value.is_called] for value in manifest.sequences
+            ],
         }
     )

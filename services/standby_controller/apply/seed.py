@@ -92,7 +92,13 @@ class Seeder:
                 for table in await list_tables(session, ""):
                     if table.kind != "f":  # what lies elsewhere is not asked, it may not answer
                         await session.execute(_QUERIES["analyze"].format(table=table.sql_name))
-                await write_cursor(session, manifest, seed_id=self._shadow.seed_id, epoch=epoch)
+                await write_cursor(
+                    session,
+                    manifest,
+                    seed_id=self._shadow.seed_id,
+                    epoch=epoch,
+                    definitions_token=manifest.definitions_token,
+                )
                 await keep_entries(session, manifest.component, entries)
         cursor = Cursor(
             point=manifest.point,

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.standby_controller.policy.advice_on_channels import about_channels
+from services.standby_controller.policy.advice_on_copies import about_copies
 from services.standby_controller.policy.advice_on_habits import (
     about_disks,
     about_pace,
@@ -39,6 +40,7 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
         *about_practice(situation),
         *about_disks(situation),
         *about_power(situation),
+        *about_copies(situation),
         *about_channels(situation.channels),
     ]
     order = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}

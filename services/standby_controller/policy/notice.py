@@ -78,8 +78,10 @@ NOTICES: Final[Mapping[str, Notice]] = MappingProxyType(
         "failover_refused": _of("a failover was refused", "failover refused", _OPENS),
         "rescue_saved": _of("data that one node alone had was saved", "rescue {subject}"),
         "rescue_discarded": _of("a rescue was discarded", "rescue {subject}"),
-        "verification_failed": _of("a verification failed", "verification", _OPENS),
-        "verification_passed": _of("a verification passed", "verification", _CLOSES, Default.RECOVERY),
+        "verification_failed": _of("the copy of {subject} is not what it should be", "verification {subject}", _OPENS),
+        "verification_passed": _of(
+            "the copy of {subject} was verified", "verification {subject}", _CLOSES, Default.RECOVERY
+        ),
         "data_old": _of("the copy on {subject} is too old", "data age {subject}", _OPENS),
         "data_fresh": _of("the copy on {subject} is young again", "data age {subject}", _CLOSES),
         "clock_skew": _of("the clocks differ", "clock {subject}", _OPENS),

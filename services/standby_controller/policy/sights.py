@@ -62,6 +62,10 @@ class ComponentSight:
     data_age_seconds: float | None
     unkept_count: int = 0
     drift_count: int = 0
+    compared_ago_seconds: float | None = None
+    """Since all of it was compared with its source; None where that was never done, or is not known."""
+    difference_count: int = 0
+    """Tables and sequences that are known to differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,8 @@ class Situation:
     practised_ago_seconds: float | None = None
     is_power_kept: bool | None = None
     """Whether this server waits for a running sync before it shuts down; None where no sync has tried."""
+    verification_days: int = 0
+    """Every so many days a copy is compared as a whole; 0 for never."""
     channels: tuple[ChannelSight, ...] | None = None
     """The channels of notifications that are on; None where that is not known."""
 

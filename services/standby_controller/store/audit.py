@@ -24,6 +24,7 @@ class Action(StrEnum):
     TOKEN_DELETED = "token_deleted"
     SYNC_STARTED = "sync_started"
     SYNC_CANCELLED = "sync_cancelled"
+    VERIFICATION_STARTED = "verification_started"
     FAILOVER_STARTED = "failover_started"
     SWITCHOVER_STARTED = "switchover_started"
     RESYNC_STARTED = "resync_started"

@@ -57,6 +57,8 @@ class EventKind(StrEnum):
     TRANSITION_FAILED = "transition_failed"
     RESCUE_SAVED = "rescue_saved"
     RESCUE_DISCARDED = "rescue_discarded"
+    VERIFICATION_FAILED = "verification_failed"
+    VERIFICATION_PASSED = "verification_passed"
     CONFIG_CHANGED = "config_changed"
     CONFIG_OVERRULED = "config_overruled"
     TOKEN_CREATED = "token_created"

@@ -19,11 +19,12 @@ VALUES ($1, 'schedule', $2, $3, $4, $4, $5, $6, $7, $8)
 RETURNING *
 
 -- name: read_durations
--- Read how long syncs that succeeded took, each of the last ones, newest first.
+-- Read how long syncs that succeeded took, each of the last ones, newest first; not those whose work was to compare.
 SELECT coalesce(s.duration_seconds, extract(epoch FROM s.ended_at - s.started_at))::float8 AS seconds, s.started_at,
     EXISTS (SELECT FROM control.sync_components c WHERE c.node = s.node AND c.seq = s.seq AND c.kind = 'seed') AS is_seed
 FROM control.syncs s
 WHERE s.result = 'succeeded' AND s.started_at >= $1
+  AND (s.trigger = 'schedule' OR NOT EXISTS (SELECT FROM control.verifications v WHERE v.node = s.node AND v.seq = s.seq))
 ORDER BY s.started_at DESC
 LIMIT $2
 

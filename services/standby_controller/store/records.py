@@ -49,6 +49,7 @@ class Trigger(StrEnum):
 
     SCHEDULE = "schedule"
     REQUEST = "request"
+    VERIFICATION = "verification"
 
 
 @dataclass(frozen=True, slots=True)

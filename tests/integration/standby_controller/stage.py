@@ -23,6 +23,7 @@ from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
 from services.standby_controller.source import Source
 from services.standby_controller.store.tokens import Role
+from services.standby_controller.verify.model import Wish
 from shared.clock import SystemClock
 from shared.errors import PeerUnreachable, WarmstandbyError
 from shared.lifecycle import Sibling
@@ -57,6 +58,7 @@ from shared.settings import (
     Settings,
     TlsSettings,
 )
+from tests.integration.standby_controller.comparing import ScriptedComparison
 
 NOBODY = "http://127.0.0.1:1"
 NONE: Mapping[str, str] = {}
@@ -179,11 +181,17 @@ class ScriptedCopy:
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
     rows: int = 3
+    compared: ScriptedComparison = field(default_factory=ScriptedComparison)
     calls: int = 0
     cleared: int = 0
 
     async def copy(
-        self, component: ComponentSettings, source: Source, envelope: Envelope, progress: Progress
+        self,
+        component: ComponentSettings,
+        source: Source,
+        envelope: Envelope,
+        progress: Progress,
+        wish: Wish | None = None,
     ) -> ComponentOutcome:
         """Go through the phases of a seed."""
         self.calls += 1
@@ -209,6 +217,7 @@ class ScriptedCopy:
             rows_per_table=dict(progress.rows_per_table),
             seconds_per_phase=progress.seconds_per_phase(),
             unkept=(UnkeptTable(name="public.log", reason="it has no key"),),
+            comparison=None if wish is None else self.compared.compare(component.name, wish),
         )
 
     async def clear(self) -> None:

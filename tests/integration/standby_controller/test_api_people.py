@@ -32,6 +32,10 @@ ROUTES = [
     ("GET", "/v1/rescues/r", Role.VIEWER),
     ("GET", "/v1/rescues/r/files/f", Role.OPERATOR),
     ("DELETE", "/v1/rescues/r", Role.ADMIN),
+    ("GET", "/v1/verifications", Role.VIEWER),
+    ("GET", "/v1/verifications/v", Role.VIEWER),
+    ("POST", "/v1/verifications", Role.OPERATOR),
+    ("POST", "/v1/verifications/v/repair", Role.OPERATOR),
     ("POST", "/v1/fence", Role.OPERATOR),
     ("POST", "/v1/unfence", Role.OPERATOR),
     ("GET", "/v1/transitions", Role.VIEWER),
@@ -92,7 +96,7 @@ async def test_every_route_is_in_the_table_above(newest_dsn: str, tmp_path: Path
                 if path.startswith("/v1/"):
                     shown = path.replace("{sync_id}", "b.1").replace("{token_id}", "x").replace("{number}", "1")
                     shown = shown.replace("{rescue_id}", "r").replace("{file}", "f")
-                    shown = shown.replace("{transition_id}", "t")
+                    shown = shown.replace("{transition_id}", "t").replace("{verification_id}", "v")
                     assert (method.upper(), shown) in known
                     assert operations[method]["security"] == [{"token": []}]
 
