@@ -122,6 +122,13 @@ class CaptureSettings(Section):
         ge=64 * 2**20,
         description="WAL kept and spool together; past it capture is dropped and the next sync seeds.",
     )
+    subscriber_days: int = Field(
+        35,
+        ge=1,
+        le=3650,
+        description="Changes are kept for a standby that was not seen for so long, and no longer; its next sync seeds. "
+        "More than the longest interval between syncs, 31 days.",
+    )
     guard: Literal["auto", "off"] = Field("auto", description="Install the DDL guard where rights allow.")
     lock_timeout_seconds: float = Field(
         3.0,

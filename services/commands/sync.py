@@ -21,6 +21,13 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     """Add the command to the program."""
     text = "sync this standby from the active node now"
     sync = commands.add_parser("sync", help=text, description=f"{text}; Ctrl-C ends the looking on, not the sync.")
+    sync.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="GUARD",
+        help="let a guard not stop this one sync: source_shrank, source_changed or disk_short; may be repeated",
+    )
     sync.add_argument("--no-wait", action="store_true", help="start it and return")
     sync.add_argument("--json", action="store_true", help="print how it ended as JSON, and no progress")
     add_connection(sync)
@@ -33,7 +40,8 @@ def _run(parsed: argparse.Namespace) -> int:
 
 async def _sync(settings: Settings, parsed: argparse.Namespace) -> int:
     controller = ControllerClient.of(settings, parsed)
-    sync = await controller.ask("POST", "/v1/syncs", {"Idempotency-Key": uuid.uuid4().hex})
+    body: Json | None = {"accept": parsed.accept} if parsed.accept else None
+    sync = await controller.ask("POST", "/v1/syncs", {"Idempotency-Key": uuid.uuid4().hex}, body=body)
     if not parsed.no_wait:
         sync = await _follow(controller, sync, is_shown=not parsed.json)
     if parsed.json:

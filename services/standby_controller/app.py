@@ -11,6 +11,7 @@ from services.standby_controller.apply.returning import ReturnView, find_diverge
 from services.standby_controller.assembly import assemble
 from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import Guards
 from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
 from services.standby_controller.running_sync import CopyComponent
@@ -78,6 +79,7 @@ def _copy_from(settings: Settings, links: Links) -> CopyComponent:
         source: Source,
         envelope: Envelope,
         progress: Progress,
+        guards: Guards,
         wish: Wish | None = None,
     ) -> ComponentOutcome:
         return await sync_component(
@@ -87,6 +89,7 @@ def _copy_from(settings: Settings, links: Links) -> CopyComponent:
             term=source.term,
             envelope=envelope,
             progress=progress,
+            guards=guards,
             own=links.own,
             wish=wish,
         )

@@ -26,6 +26,7 @@ from services.standby_controller.pace import clock_limits_of, fact_limit_seconds
 from services.standby_controller.pair_exchange import PairExchange, PairLink
 from services.standby_controller.peer_views import PeerViews
 from services.standby_controller.planner import Planner, Sight
+from services.standby_controller.policy.guards import ShrinkLimits
 from services.standby_controller.policy.sights import ChannelSight
 from services.standby_controller.recorder import FLUSH_SECONDS, Recorder
 from services.standby_controller.rescue.events import tell_rescues
@@ -122,8 +123,14 @@ async def assemble(
         names_of_components = tuple(component.name for component in settings.components)
         verifications = Verifications(database, node)
         book = VerificationBook(verifications, recorder, names_of_components, clock)
+
+        def shrink_limits() -> ShrinkLimits:
+            return config.known.guards.limits
+
         runner = SyncRunner(
-            work=SyncWork(settings.components, copy_component, clear_orphans, history, memory, book, clock),
+            work=SyncWork(
+                settings.components, copy_component, clear_orphans, history, memory, book, shrink_limits, clock
+            ),
             memory=memory,
             history=history,
             recorder=recorder,

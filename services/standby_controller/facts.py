@@ -88,6 +88,22 @@ class NodeFacts:
             if component.capture is not None and component.capture.state is CaptureState.BROKEN
         }
 
+    def capture_ids(self) -> dict[str, str | None]:
+        """Return the capture of each component that has one."""
+        known = () if self.present is None else self.present.components
+        return {component.name: component.capture.capture_id for component in known if component.capture is not None}
+
+    def absent_subscribers(self) -> dict[tuple[str, str], datetime]:
+        """Return when the standbys that this node keeps nothing for any more were seen, by component and node."""
+        if self.present is None:
+            return {}
+        return {
+            (component.name, absent.node_id): absent.last_seen_at
+            for component in self.present.components
+            if component.capture is not None
+            for absent in component.capture.absent
+        }
+
 
 def highest_term(nodes: tuple[NodeFacts, ...]) -> Term | None:
     """Return the highest term any node has spoken of."""

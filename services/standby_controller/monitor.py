@@ -14,7 +14,14 @@ from typing import Any, Final, Protocol
 
 from services.standby_controller.doors import Opinion, door_of_error, fault_of_error
 from services.standby_controller.facts import NodeFacts, Reach, highest_term
-from services.standby_controller.monitor_events import capture_events, clock_event, is_news, kind_to_tell, trouble_event
+from services.standby_controller.monitor_events import (
+    capture_events,
+    clock_event,
+    is_news,
+    kind_to_tell,
+    subscriber_events,
+    trouble_event,
+)
 from services.standby_controller.pause_watch import PauseWatch
 from services.standby_controller.peer_clock import PeerClock
 from services.standby_controller.policy.clock_offset import ClockLimits, Skew, skew_to_tell
@@ -305,7 +312,8 @@ class Monitor:
         if kind is not None and is_news(kind, self._told[after.node_id]):
             self._recorder.add_event(trouble_event(after, kind, self._clock.now()))
             self._told[after.node_id] = kind
-        for event in capture_events(before, after, self._clock.now()):
+        now = self._clock.now()
+        for event in (*capture_events(before, after, now), *subscriber_events(before, after, now)):
             self._recorder.add_event(event)
         self._tell_skew(after)
 

@@ -13,6 +13,7 @@ from services.standby_controller.policy.clock_words import describe_offset, name
 from services.standby_controller.policy.detector import Diagnosis, FailureKind
 from services.standby_controller.severity import Severity
 from services.standby_controller.store.events import EventKind, NewEvent
+from shared.clock import format_instant
 from shared.node.model import State
 
 _TOLD: Final[Mapping[FailureKind, tuple[EventKind, Severity, str]]] = MappingProxyType(
@@ -82,6 +83,30 @@ def capture_events(before: NodeFacts, after: NodeFacts, now: datetime) -> Iterat
     for component in sorted(broken_before.keys() - broken_after.keys()):
         text = f"{who} captures the changes of {component} again"
         yield NewEvent(now, EventKind.CAPTURE_MENDED, Severity.INFO, component, text)
+
+
+def subscriber_events(before: NodeFacts, after: NodeFacts, now: datetime) -> Iterator[NewEvent]:
+    """Yield an event for each standby that the active node keeps nothing for any more, or keeps changes for again.
+
+    A dropped one is told once, whoever sees it how often: the event's key says which absence it is.
+    """
+    if after.present is None or after.state is not State.ACTIVE:
+        return
+    absent_before, absent_after = before.absent_subscribers(), after.absent_subscribers()
+    for (component, node_id), seen_at in sorted(absent_after.items() - absent_before.items()):
+        seen = format_instant(seen_at)
+        text = (
+            f"Node {node_id} was not seen since {seen}: node {after.node_id} keeps no changes of {component} for it "
+            "any more, and its next sync is a full copy"
+        )
+        key = f"subscriber {component} {node_id} {seen}"
+        yield NewEvent(now, EventKind.SUBSCRIBER_DROPPED, Severity.WARNING, node_id, text, key=key)
+    known_before, known_after = before.capture_ids(), after.capture_ids()
+    for component, node_id in sorted(absent_before.keys() - absent_after.keys()):
+        if known_before.get(component) != known_after.get(component):
+            continue  # a new capture has never heard of it
+        text = f"Node {node_id} follows component {component} of node {after.node_id} again"
+        yield NewEvent(now, EventKind.SUBSCRIBER_BACK, Severity.INFO, node_id, text)
 
 
 def clock_event(

@@ -15,6 +15,7 @@ from services.standby_controller.pair_channels import REVEALED, NotificationsGro
 from services.standby_controller.pair_groups import (
     SHORTEST_INTERVAL_SECONDS,
     FailoverGroup,
+    GuardsGroup,
     HistoryGroup,
     MonitorGroup,
     SyncGroup,
@@ -25,7 +26,7 @@ from services.standby_controller.setting_group import Group
 from shared.errors import ConfigRefused
 
 LONGEST_INTERVAL_SECONDS: Final = 31 * 86400
-_WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor", "verification")
+_WITHOUT_SECRETS: Final = ("sync", "history", "failover", "monitor", "verification", "guards")
 _SHOWN_LENGTH: Final = 60
 OLD_FAILURES: Final = "misses_until_lost"
 OLD_INTERVAL: Final = "interval_seconds"
@@ -40,6 +41,7 @@ class PairDocument(Group):
     failover: FailoverGroup = FailoverGroup()
     monitor: MonitorGroup = MonitorGroup()
     verification: VerificationGroup = VerificationGroup()
+    guards: GuardsGroup = GuardsGroup()
     notifications: NotificationsGroup = NotificationsGroup()
 
     @model_validator(mode="before")

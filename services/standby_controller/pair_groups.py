@@ -1,4 +1,4 @@
-"""The groups of the pair's settings: schedule, history, failover, monitor. Values and what a schema can say of them."""
+"""The groups of the pair's settings: schedule, history, failover, monitor, guards. Values only."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AwareDatetime, Field
 
+from services.standby_controller.policy.guards import ShrinkLimits
 from services.standby_controller.policy.intervals import Every, parse_every
 from services.standby_controller.policy.schedule import BEGINNING, FirstRun, Schedule
 from services.standby_controller.setting_group import WHOLE, Group
@@ -248,3 +249,30 @@ class MonitorGroup(Group):
     clock_skew_policy: Annotated[ClockSkewPolicy, Field(strict=False)] = Field(
         ClockSkewPolicy.WARN, description="Whether syncs are held while the offset is over offset_limit_seconds."
     )
+
+
+class GuardsGroup(Group):
+    """What of a source is not believed: a sync stops, and nothing is applied, until it is accepted for one sync."""
+
+    max_rows_lost_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the copy's rows that one sync may take; 1 lets it take all but the last."
+    )
+    max_table_rows_lost_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="The same for each table; 1, the default, asks no table alone: a queue is emptied every day.",
+    )
+    max_tables_lost_share: float = Field(
+        0.5, gt=0, le=1, description="Share of the copy's tables that one sync may take."
+    )
+    least_rows: Annotated[int, Field(ge=1, le=10**12), WHOLE] = Field(
+        1000, description="A database or table with fewer rows is asked for none of these shares of rows."
+    )
+
+    @property
+    def limits(self) -> ShrinkLimits:
+        """Return the limits as a value."""
+        return ShrinkLimits(
+            self.max_rows_lost_share, self.max_table_rows_lost_share, self.max_tables_lost_share, self.least_rows
+        )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import Guards
 from services.standby_controller.progress import Progress
 from services.standby_controller.source import Source
 from services.standby_controller.store.records import ComponentRecord, Failure, SyncRecord
@@ -24,6 +25,7 @@ class CopyComponent(Protocol):
         source: Source,
         envelope: Envelope,
         progress: Progress,
+        guards: Guards,
         wish: Wish | None = None,
     ) -> ComponentOutcome:
         """Copy, then compare as wished; raises WarmstandbyError."""

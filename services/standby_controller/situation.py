@@ -55,6 +55,7 @@ class Lookout:
         config, last_run, last = self._config.known, self._runner.memory.last_run(), self._runner.memory.last
         failover, promise = config.failover, self.promise()
         failed = last is not None and last.result in (SyncResult.FAILED, SyncResult.INTERRUPTED)
+        refused = last is not None and last.result is SyncResult.REFUSED_GUARD
         return Situation(
             own=self._sight(self._monitor.own),
             peers=tuple(self._sight(peer) for peer in self._monitor.peers),
@@ -67,6 +68,9 @@ class Lookout:
             sync_failures_in_a_row=0 if last_run is None else last_run.failures_in_a_row,
             last_sync_problem=last.failure.detail if failed and last and last.failure else None,
             last_sync_hint=last.failure.hint if failed and last and last.failure else None,
+            sync_refusal=last.failure.detail if refused and last and last.failure else None,
+            sync_refusal_code=last.failure.code if refused and last and last.failure else None,
+            sync_refusal_hint=last.failure.hint if refused and last and last.failure else None,
             is_policy_promote=promise.is_policy_promote,
             is_armed=failover.armed,
             is_in_maintenance=failover.maintenance,
@@ -163,6 +167,7 @@ class Lookout:
             offset=facts.offset,
             disk_free_bytes=None if present is None or present.disk is None else present.disk.free_bytes,
             disk_floor_bytes=None if present is None or present.disk is None else present.disk.floor_bytes,
+            is_closed=None if present is None or present.fence is None else present.fence.is_closed,
             is_clock_synchronised=facts.is_clock_synchronised,
             kind=self._kind(facts),
             versions=None if present is None else present.versions,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -12,6 +12,7 @@ from services.standby_controller.facts import NodeFacts
 from services.standby_controller.monitor import Monitor
 from services.standby_controller.policy.clock_offset import ClockLimits, ClockOffset, holds_syncs
 from services.standby_controller.policy.clock_words import describe_offset
+from services.standby_controller.policy.guards import Guard
 from services.standby_controller.progress import Progress
 from services.standby_controller.recorder import Recorder
 from services.standby_controller.running_sync import RunningSync
@@ -110,7 +111,7 @@ class SyncRunner:
             self._ready.set()
             await asyncio.Event().wait()
 
-    async def run_from(self, source: Source, requested_by: str) -> SyncRecord:
+    async def run_from(self, source: Source, requested_by: str, accepted: Sequence[Guard] = ()) -> SyncRecord:
         """Run a sync from a node that the caller knows to hold still or to be right, and return how it ended.
 
         Raises SyncRunning, PeerUnreachable (the own agent), PostgresError.
@@ -121,7 +122,9 @@ class SyncRunner:
             if self._monitor.own.present is None:
                 raise PeerUnreachable("this node's own agent does not answer")
             offset = self._offset_of(source)
-            request = SyncRequest(Trigger.REQUEST, requested_by, None, source.node_id, source.term.epoch, offset)
+            request = SyncRequest(
+                Trigger.REQUEST, requested_by, None, source.node_id, source.term.epoch, offset, tuple(accepted)
+            )
             record, _ = await self._begin(request)
             running = self._set_off(record, _envelope(self._monitor.own), source, None)
         return await asyncio.shield(running.ended)
@@ -132,8 +135,11 @@ class SyncRunner:
         requested_by: str | None = None,
         idempotency_key: str | None = None,
         order: Order | None = None,
+        accepted: Sequence[Guard] = (),
     ) -> tuple[SyncRecord, bool]:
         """Start a sync and say whether it is new; the same idempotency key gives the same sync again.
+
+        `accepted` are the guards that do not stop it.
 
         Raises SyncRunning, NotStandby, PostgresError; and, on request, NotActive or PeerError where there is nobody to
         copy from. On schedule that is recorded as a failed sync. ClockSkew: syncs are held, whatever starts them.
@@ -158,6 +164,7 @@ class SyncRunner:
                 None if source is None else source.node_id,
                 None if source is None else source.term.epoch,
                 self._offset_of(source),
+                tuple(accepted),
             )
             record, is_new = await self._begin(request)
             if is_new:
@@ -282,13 +289,15 @@ class SyncRunner:
             await self._end(running, result, failure)
 
     async def _result_of_failure(self, running: RunningSync) -> SyncResult:
-        """Say whether a sync failed, or what it was for is over: this node was promoted, or follows another term."""
+        """Say whether a sync failed, only guards stopped it, or its purpose is over: a promotion here, another term."""
         await self._monitor.look(self._monitor.own.node_id)
         own = self._monitor.own
         began_in = running.record.term_epoch
         is_later_term = own.term is not None and began_in is not None and own.term.epoch > began_in
-        is_over = own.state in (State.PROMOTING, State.ACTIVE) or is_later_term
-        return SyncResult.SUPERSEDED if is_over else SyncResult.FAILED
+        if own.state in (State.PROMOTING, State.ACTIVE) or is_later_term:
+            return SyncResult.SUPERSEDED
+        codes = {item.failure.code for item in running.done if item.failure is not None}
+        return SyncResult.REFUSED_GUARD if codes and codes <= set(Guard) else SyncResult.FAILED
 
     async def _end(self, running: RunningSync, result: SyncResult, failure: Failure | None) -> None:
         ended_at = max(self._clock.now(), running.record.started_at)

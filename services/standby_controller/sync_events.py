@@ -34,6 +34,9 @@ def event_of_sync(record: SyncRecord, now: datetime) -> NewEvent:
         case SyncResult.INTERRUPTED:
             kind, severity = EventKind.SYNC_INTERRUPTED, Severity.WARNING
             text = f"Sync {record.id} was interrupted: {detail}"
+        case SyncResult.REFUSED_GUARD:
+            kind, severity = EventKind.SYNC_REFUSED, Severity.CRITICAL
+            text = f"Sync {record.id} was stopped, nothing was applied: {detail}"
         case _:
             kind, severity, text = EventKind.SYNC_FAILED, Severity.WARNING, f"Sync {record.id} failed: {detail}"
     return NewEvent(ended_at, kind, severity, record.id, text, data)

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Final
 
+from services.standby_controller.policy.guards import Guards, ShrinkLimits
 from services.standby_controller.power import PowerGuard
 from services.standby_controller.running_sync import CopyComponent, RunningSync
 from services.standby_controller.source import Source
@@ -39,6 +40,7 @@ class SyncWork:
         history: History,
         memory: SyncMemory,
         verified: VerificationBook,
+        shrink_limits: Callable[[], ShrinkLimits],
         clock: Clock,
     ) -> None:
         self._verified = verified
@@ -47,6 +49,7 @@ class SyncWork:
         self.clear_orphans: Final = clear_orphans
         self._history = history
         self._memory = memory
+        self._shrink_limits = shrink_limits
         self._clock = clock
         self._power = PowerGuard()
 
@@ -91,7 +94,8 @@ class SyncWork:
         running.progress.start_component(component.name)
         wish = None if running.order is None else running.order.wish_for(component.name)
         try:
-            outcome = await self._copy_component(component, source, envelope, running.progress, wish)
+            guards = Guards(self._shrink_limits(), frozenset(running.record.accepted))
+            outcome = await self._copy_component(component, source, envelope, running.progress, guards, wish)
         except asyncio.CancelledError:
             cancelled = Failure(CANCELLED, "the sync was cancelled", CANCELLED_HINT)
             running.done.append(self._broken_off(running, component, started_at, began, cancelled))

@@ -35,6 +35,16 @@ class DatabaseMissing(PostgresError):
     default_hint = "Create it as README.md shows, or correct its name in node.toml."
 
 
+class NodeDatabaseMissing(DatabaseMissing):
+    """The node's own database does not exist."""
+
+    code = "node_database_missing"
+    default_hint = (
+        "Create it again as README.md shows (the one in [postgres] dsn); the rest follows by itself, and the next sync "
+        "copies everything again. The slot is dropped meanwhile before its log passes [capture] budget_bytes."
+    )
+
+
 class VersionUnsupported(PostgresError):
     """The PostgreSQL server is too old."""
 

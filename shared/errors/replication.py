@@ -67,6 +67,15 @@ class CaptureNotReady(ReplicationError):
     retry_after_seconds = 2.0
 
 
+class CaptureDamaged(ReplicationError):
+    """Somebody took a table or function of the capture away."""
+
+    code = "capture_damaged"
+    status = 503
+    default_hint = "It is made again by itself; where changes were lost with it, the next sync copies everything again."
+    retry_after_seconds = 1.0
+
+
 class TableRewritten(ReplicationError):
     """A table was truncated or rewritten while it was being exported."""
 
@@ -124,6 +133,44 @@ class SeedRefused(ReplicationError):
     """The standby cannot take a full copy."""
 
     code = "seed_refused"
+
+
+class GuardRefused(ReplicationError):
+    """A guard stopped the sync; nothing was applied."""
+
+    code = "guard_refused"
+
+
+class SourceShrank(GuardRefused):
+    """The active node's database lost so much that it is not believed; nothing was applied."""
+
+    code = "source_shrank"
+    default_hint = (
+        "Look at the active node's database. If it is as it should be, say so for one sync: `warmstandby sync --accept "
+        'source_shrank` (POST /v1/syncs, or POST /v1/resync of a fenced node, with {"accept": ["source_shrank"]}). If '
+        "not, the standby has what was lost: restore it from there or fail over. `guards` in /v1/config are the limits."
+    )
+
+
+class SourceChanged(GuardRefused):
+    """The active node's database is another one than before; nothing was applied."""
+
+    code = "source_changed"
+    default_hint = (
+        "If it was made anew on purpose (a dump restored, a major upgrade), say so for one sync: `warmstandby sync "
+        '--accept source_changed` (POST /v1/syncs with {"accept": ["source_changed"]}). If not, the standby still has '
+        "the old one."
+    )
+
+
+class DiskShort(GuardRefused):
+    """The disk has no room for a full copy; nothing was begun."""
+
+    code = "disk_short"
+    default_hint = (
+        "Free space on this node's disk or enlarge it. If the figure is too high, as for a source with much bloat, "
+        '`warmstandby sync --accept disk_short` (POST /v1/syncs with {"accept": ["disk_short"]}) tries it once.'
+    )
 
 
 class SyncCancelled(ReplicationError):

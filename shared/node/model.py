@@ -192,6 +192,13 @@ class CaptureState(StrEnum):
     BROKEN = "broken"
 
 
+class AbsentSubscriber(Wire):
+    """A standby that nothing is held for any more, because it was not seen for too long."""
+
+    node_id: str
+    last_seen_at: datetime
+
+
 class CaptureStatus(Wire):
     """What the active node keeps for its standbys."""
 
@@ -204,6 +211,9 @@ class CaptureStatus(Wire):
     drained_age_seconds: float | None = None
     problem: Problem | None = None
     is_ahead: bool = Field(False, description="Made ahead on a standby, so that a promotion finds it ready.")
+    absent: tuple[AbsentSubscriber, ...] = Field(
+        (), description="Standbys not seen for [capture] subscriber_days: their next sync is a full copy."
+    )
 
 
 class UnkeptTable(Wire):

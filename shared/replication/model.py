@@ -108,6 +108,14 @@ class DatabaseProperties(Wire):
     settings: tuple[DatabaseSetting, ...] = ()
 
 
+class SourceIdentity(Wire):
+    """Which database an export is of, and how large it is; a database that was made anew is another one."""
+
+    system_identifier: str = Field(description="Of its server.")
+    database_oid: int
+    database_bytes: int | None = Field(None, description="On disk, with indexes (seed).")
+
+
 class OpenExport(Wire):
     """The standby asks for an export (`POST /components/{c}/exports`)."""
 
@@ -154,6 +162,7 @@ class Manifest(Envelope):
         None, description="What changed since the standby's sync point, in words (delta)."
     )
     kept_lsn: str
+    source: SourceIdentity | None = Field(None, description="None of an earlier release.")
 
 
 class TableDigest(Envelope):

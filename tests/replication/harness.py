@@ -24,6 +24,7 @@ from services.primary_agent.export.service import ExportService
 from services.primary_agent.node.node import EnvelopeFields
 from services.standby_controller.apply.component import sync_component
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import UNGUARDED, Guards
 from services.standby_controller.progress import Progress
 from shared.clock import SystemClock
 from shared.errors import ExportGone, NotActive, PeerRefusal, TransferIncomplete, WarmstandbyError
@@ -334,7 +335,7 @@ class TargetNode:
         """Make the node's own tables."""
         await CaptureService(self.settings, SystemClock(), ActiveNode()).prepare()
 
-    async def sync(self) -> ComponentOutcome:
+    async def sync(self, guards: Guards = UNGUARDED) -> ComponentOutcome:
         """Bring the copy to the source's state, as the controller does."""
         component = self.settings.components[0]
         progress = Progress(SystemClock())
@@ -346,6 +347,7 @@ class TargetNode:
             term=TERM,
             envelope=Envelope(pair_id="pair", node_id=self.settings.node.id, boot_id="boot", term=TERM),
             progress=progress,
+            guards=guards,
         )
 
 

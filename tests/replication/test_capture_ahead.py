@@ -12,6 +12,7 @@ import asyncpg
 from lab.database import Database
 from services.primary_agent.capture.base import BaseKind
 from services.standby_controller.apply.component import sync_component
+from services.standby_controller.policy.guards import UNGUARDED
 from services.standby_controller.progress import Progress
 from shared.clock import SystemClock
 from shared.node.client import NodeClient
@@ -158,6 +159,7 @@ async def test_a_third_node_at_the_same_point_follows_by_a_delta(pair: TwoNodes,
             term=source.node.term,
             envelope=Envelope(pair_id="pair", node_id="three", boot_id="boot", term=source.node.term),
             progress=progress,
+            guards=UNGUARDED,
             own=cast("NodeClient", DirectWay(third, "three")),
         )
         await check_equal(source.dsn, third.dsn)

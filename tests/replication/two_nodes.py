@@ -25,6 +25,7 @@ from services.primary_agent.returning.meeting import MeetingService
 from services.standby_controller.apply.component import clear_orphans, sync_component
 from services.standby_controller.apply.returning import ReturnView, find_divergence
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import UNGUARDED, Guards
 from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.shelf import Shelf
 from services.standby_controller.verify.model import Wish
@@ -166,7 +167,7 @@ class TwoSided:
 
     async def tick(self) -> None:
         """Do one round of the capture's loop."""
-        await self.captures._tick(self.capture)
+        await self.captures.tick(self.capture)
 
     async def open(self) -> None:
         """Let applications write: a full copy was closed before it was swapped in."""
@@ -223,7 +224,7 @@ class TwoNodes:
         await check_equal(self.active.dsn, self.other.dsn)
         return outcome
 
-    async def copy(self, wish: Wish | None = None) -> ComponentOutcome:
+    async def copy(self, wish: Wish | None = None, guards: Guards = UNGUARDED) -> ComponentOutcome:
         """Do the same without judging it; with a wish, the product itself does then."""
         target, source = self.other, self.active
         way = DirectWay(source, target.node.node_id)
@@ -240,6 +241,7 @@ class TwoNodes:
                 term=source.node.term,
                 envelope=Envelope(pair_id="pair", node_id=target.node.node_id, boot_id="boot", term=source.node.term),
                 progress=progress,
+                guards=guards,
                 own=cast("NodeClient", own),
                 wish=wish,
             )

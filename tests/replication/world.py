@@ -82,8 +82,11 @@ class Place:
                 ours = f"starts_with(datname, '{self.component}') OR starts_with(datname, 'ws_')"
                 for name in cluster.psql(f"SELECT datname FROM pg_database WHERE {ours}").splitlines():
                     Database(cluster, name).drop()
-                ours = f"roname = 'warmstandby_{self.component}'"
-                cluster.psql(f"SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE {ours}")
+                # A server has few places for origins, and one that was used keeps its own.
+                origin = f"warmstandby_{self.component}"
+                cluster.psql(
+                    f"SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin WHERE roname = '{origin}'"
+                )
 
     def build_source(self) -> SourceNode:
         """Put the source's part together, as a start of its agent does."""

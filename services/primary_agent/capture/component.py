@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.primary_agent.capture.absent import drop_absent
+from services.primary_agent.capture.damage import note_damage
 from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
 from services.primary_agent.capture.guard import (
     give_back_identities,
@@ -23,7 +25,7 @@ from services.primary_agent.capture.spool import Capture, Spool
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, WarmstandbyError
 from shared.errors.groups import first_of
-from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
+from shared.node.model import AbsentSubscriber, CaptureState, CaptureStatus, ComponentStatus, Problem, UnkeptTable
 from shared.postgres.application import (
     forget_cursor,
     install_application_schema,
@@ -55,6 +57,7 @@ class CaptureFacts:
     unkept: tuple[UnkeptTable, ...] = ()
     is_ahead: bool = False
     is_copy: bool | None = None
+    absent: tuple[AbsentSubscriber, ...] = ()
 
 
 @dataclass(slots=True)
@@ -72,12 +75,15 @@ class ComponentCapture:
     """Held while an export is opened, the capture made, or the spool trimmed."""
     is_on_duty: Callable[[], bool] = lambda: True
     """Says whether the node serves, or hands over: what made the capture late must not take a new copy's marks away."""
+    forget_schema: Callable[[], None] = lambda: None
+    """Has the node's own schema looked at again before it is used."""
     is_trim_wanted: bool = True
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
     sequences: SequenceReader = field(default_factory=SequenceReader)
     _refused: dict[int, LeftOut] = field(default_factory=dict)
     _tokens: dict[int, str] = field(default_factory=dict)
-    _is_given_up: bool = False
+    is_given_up: bool = False
+    """Only a sync begins it anew."""
     _start: str | None = None
     _start_seen_at: float = 0.0
     _loss: CaptureLost | None = None
@@ -110,6 +116,7 @@ class ComponentCapture:
                 drained_age_seconds=age,
                 problem=facts.problem,
                 is_ahead=facts.is_ahead,
+                absent=facts.absent,
             ),
             unkept=facts.unkept,
             problem=facts.problem,
@@ -124,6 +131,7 @@ class ComponentCapture:
             await self._go_round(may_trim=may_trim)
         except WarmstandbyError as error:
             self.report(error)
+            note_damage(self, error)
         else:
             if self.facts.state is CaptureState.READY:
                 self.facts.problem = None
@@ -132,7 +140,7 @@ class ComponentCapture:
         async with self.lock:
             if self._loss is not None:
                 await self.lose(self._loss)
-            if self.facts.state is not CaptureState.READY and not self._is_given_up:
+            if self.facts.state is not CaptureState.READY and not self.is_given_up:
                 await self.ensure()
         if self.facts.state is not CaptureState.READY:
             return
@@ -156,6 +164,7 @@ class ComponentCapture:
     def rest(self) -> None:
         """Have nothing to do: the node is not active."""
         self.facts.state, self.facts.problem, self.facts.is_ahead = CaptureState.OFF, None, False
+        self.facts.absent = ()
 
     def report(self, error: WarmstandbyError) -> None:
         """Tell of an error in the heartbeat, and in the log when it is another one than before."""
@@ -200,7 +209,7 @@ class ComponentCapture:
             tables = await self.look(application)
             await self.reconcile(application, node, capture, tables)
             self.facts.capture_id, self.facts.is_ahead, self.facts.is_copy = capture.capture_id, False, None
-            self.facts.state, self._is_given_up = CaptureState.READY, False
+            self.facts.state, self.is_given_up = CaptureState.READY, False
             _log.info("capture is ready", extra={"component": self.component.name, "capture": capture.capture_id})
 
     async def find_whole(self, application: Session, node: Session, server: Server) -> Capture | None:
@@ -318,7 +327,7 @@ class ComponentCapture:
         except ExceptionGroup as errors:
             raise first_of(errors) from None
         if making.cancelled():
-            self._is_given_up = True
+            self.is_given_up = True
             raise CaptureNotReady("the slot was not ready before its log reached [capture] budget_bytes")
         return making.result()
 
@@ -336,11 +345,13 @@ class ComponentCapture:
     async def _mend(self) -> None:
         """Let tables go that lost their key without the guard, and take in those the application held before.
 
-        One small query when there is nothing to do.
+        A few small queries when there is nothing to do.
         """
         async with self.drainer.sessions() as (application, _):
             is_lent = await has_lent(application)
             is_wanted = is_lent or bool(await list_lost(application))
+            if await self.source.identify_publication(application) is None:  # from 18 on decoding does not miss it
+                raise CaptureLost(f"somebody dropped or changed publication {PUBLICATION}")
         if not is_wanted and all(left_out.is_lasting for left_out in self._refused.values()):
             return
         async with self.lock, self.source.session() as application, self.spool.session() as node:
@@ -355,6 +366,9 @@ class ComponentCapture:
     async def keep_small(self, capture: Capture, *, may_trim: bool) -> None:
         """Trim what every subscriber has, measure, and raise CaptureLost past the budget."""
         async with self.lock, self.spool.session() as node:
+            if may_trim:
+                self.facts.absent, is_new = await drop_absent(node, capture, self.settings.capture.subscriber_days)
+                self.is_trim_wanted = self.is_trim_wanted or is_new
             if may_trim and (self.is_trim_wanted or self.drainer.facts.changes):
                 fresh = await self.spool.find_capture(node)
                 if fresh is None or fresh.number != capture.number:
@@ -365,7 +379,7 @@ class ComponentCapture:
             self.facts.spool_keys, self.facts.spool_bytes = keys, size
         held = size + (self.drainer.facts.kept_bytes or 0)
         if held > self.settings.capture.budget_bytes:
-            self._is_given_up = True
+            self.is_given_up = True
             raise CaptureLost(
                 f"capture held {held} bytes, over [capture] budget_bytes; dropped to spare the application's disk",
                 hint="The next sync seeds. Look for a standby that is away, or a transaction open for long.",

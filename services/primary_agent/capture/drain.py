@@ -16,7 +16,7 @@ import asyncpg
 
 from services.primary_agent.capture.layout import Layout, fits, parse_relation, parse_truncate
 from services.primary_agent.capture.source import PUBLICATION, Source
-from services.primary_agent.capture.spool import Capture, Spool
+from services.primary_agent.capture.spool import Capture, Spool, damage_noticed
 from shared.errors import CaptureNotReady, ReplicationError
 from shared.postgres.copy import copy_in, pipe_copy
 from shared.postgres.queries import load_queries, quote_literal
@@ -84,7 +84,7 @@ class Drainer:
                 await self._open()
             assert self._sessions is not None
             try:
-                with translated(f"draining component {self.spool.component}"):
+                with translated(f"draining component {self.spool.component}"), damage_noticed():
                     yield self._sessions
             except BaseException:
                 await self._close()
@@ -146,7 +146,7 @@ class Drainer:
         capture = await self.spool.find_capture(node)
         slot = await self.source.find_slot(application)
         if capture is None or slot is None:
-            raise CaptureLost("there is no slot" if slot is None else "there is no capture")
+            raise CaptureLost("there is no slot" if slot is None else "there is no spool")
         if slot.wal_status == "lost" or slot.confirmed_lsn is None or slot.restart_lsn is None:
             raise CaptureLost(f"the server has dropped log that slot {self.source.slot_name} needed")
         ahead = await self.source.distance(application, slot.confirmed_lsn, capture.drained_lsn)

@@ -11,7 +11,7 @@ from typing import Final
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.source import PUBLICATION
 from shared.clock import Clock
-from shared.errors import CaptureNotReady
+from shared.errors import CaptureDamaged, CaptureNotReady
 from shared.postgres.catalog import Table, list_tables, read_shape_tokens
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
@@ -38,7 +38,7 @@ async def take_look(component: ComponentCapture, leader: Session, node: Session,
     """Begin the leader's transaction on a snapshot that counts, for the holder of the component's lock.
 
     The publication holds every table it should, and no transaction older than the capture is still open. Raises
-    CaptureNotReady where that does not come true within seconds.
+    CaptureNotReady where that does not come true within seconds, CaptureDamaged where there is nothing to wait for.
     """
     blockers: list[str] = []
     deadline = clock.monotonic() + _READY_SECONDS
@@ -50,7 +50,7 @@ async def take_look(component: ComponentCapture, leader: Session, node: Session,
             taken_at = clock.now()
             capture = await component.spool.find_capture(node)
             if capture is None:
-                raise CaptureNotReady("capture was lost at this moment")
+                raise CaptureDamaged("there is no spool any more")
             if int(row["xmin"]) > capture.ready_xid:
                 break
             await leader.execute("ROLLBACK")

@@ -7,11 +7,11 @@ from typing import Final, Protocol
 
 from services.primary_agent.capture.base import BASE_SECONDS, BaseKind, BaseResult, begin_term
 from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.damage import make_node_schema, spare_disk
 from services.primary_agent.capture.off_duty import look_after
 from shared.clock import Clock
-from shared.errors import NotFound, WarmstandbyError
+from shared.errors import DatabaseMissing, NodeDatabaseMissing, NotFound, WarmstandbyError
 from shared.node.model import ComponentStatus, State
-from shared.postgres.migrations import migrate
 from shared.settings import Settings
 
 _REST_FACTOR: Final = 4
@@ -44,6 +44,7 @@ class CaptureService:
         }
         for capture in self.components.values():
             capture.is_on_duty = self._is_on_duty
+            capture.forget_schema = self._forget_schema
 
     def status(self, component: str) -> ComponentStatus:
         """Return what is known of a component without asking a database."""
@@ -61,12 +62,14 @@ class CaptureService:
     async def prepare(self) -> None:
         """Bring the node's own database to the newest schema; idempotent."""
         if not self._is_migrated:
-            await migrate(
-                self._settings.postgres.dsn.get_secret_value(),
-                package="services.primary_agent.capture.migrations",
-                schema="agent",
-            )
+            try:
+                await make_node_schema(self._settings.postgres.dsn.get_secret_value())
+            except DatabaseMissing as error:
+                raise NodeDatabaseMissing(error.detail) from error
             self._is_migrated = True
+
+    def _forget_schema(self) -> None:
+        self._is_migrated = False
 
     async def begin_term(
         self, epoch: int, *, sequence_headroom: int = 0, limit_seconds: float = BASE_SECONDS
@@ -103,7 +106,7 @@ class CaptureService:
         try:
             while True:
                 begun = self._clock.monotonic()
-                await self._tick(capture)
+                await self.tick(capture)
                 rest = _REST_FACTOR * (self._clock.monotonic() - begun) if capture.is_pinned else 0.0
                 await self._sleep(max(pause, min(rest, _LONGEST_REST_SECONDS)))
         finally:
@@ -115,7 +118,8 @@ class CaptureService:
         while (left := until - self._clock.monotonic()) > 0 and self._node.state is state:  # noqa: ASYNC110
             await asyncio.sleep(min(left, _STATE_SECONDS))
 
-    async def _tick(self, capture: ComponentCapture) -> None:
+    async def tick(self, capture: ComponentCapture) -> None:
+        """Do one round of a component, whatever its node does now."""
         state = self._node.state
         if state in (State.UNINITIALISED, State.WAITING, State.PROMOTING):
             capture.rest()
@@ -124,9 +128,12 @@ class CaptureService:
             await self.prepare()
         except WarmstandbyError as error:
             capture.report(error)
+            await spare_disk(capture)
             return
         if state is State.ACTIVE:
             await capture.tick()
+            if capture.facts.problem is not None:
+                await spare_disk(capture)
         elif state is State.DEMOTING:
             await capture.tick(may_trim=False)
         else:

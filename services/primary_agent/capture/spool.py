@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import asyncpg
+
+from shared.errors import CaptureDamaged, DatabaseMissing, NodeDatabaseMissing
 from shared.postgres.queries import load_queries, quote_literal
-from shared.postgres.sessions import Session, open_session, translated
+from shared.postgres.sessions import Session, close, connect, translated
 from shared.replication.model import SyncPoint
 from shared.replication.plan import PendingKeys, TableStates
 
 _QUERIES: Final = load_queries("services.primary_agent.capture", "spool.sql")
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
+
+
+@contextmanager
+def damage_noticed() -> Iterator[None]:
+    """Raise CaptureDamaged where a table or function of ours is missing."""
+    try:
+        yield
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError, asyncpg.InvalidSchemaNameError) as error:
+        raise CaptureDamaged(f"something of the capture is gone: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +75,15 @@ class Spool:
     @asynccontextmanager
     async def session(self) -> AsyncIterator[Session]:
         """Open a session with the node's own database."""
-        async with open_session(self._dsn) as session:
-            with translated("using the node's own database"):
+        try:
+            session = await connect(self._dsn)
+        except DatabaseMissing as error:
+            raise NodeDatabaseMissing(error.detail) from error
+        try:
+            with translated("using the node's own database"), damage_noticed():
                 yield session
+        finally:
+            await close(session)
 
     async def find_capture(self, session: Session) -> Capture | None:
         """Return the component's capture, if there is one."""

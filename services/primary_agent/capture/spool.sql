@@ -1,11 +1,11 @@
 -- The spool, its subscribers and its sync points, in the node's own database.
 
 -- name: find_capture
--- Return the capture of a component.
+-- Return the capture of a component; one whose spool somebody dropped is none, for its keys are gone.
 SELECT number, capture_id, database_oid, slot_name, drained_lsn::text AS drained_lsn, ready_xid::text AS ready_xid,
        trimmed_seq, last_seq, is_ahead
   FROM agent.captures
- WHERE component = $1;
+ WHERE component = $1 AND to_regclass('agent.spool_' || number) IS NOT NULL;
 
 -- name: create_capture
 -- Record a new capture.
@@ -138,31 +138,37 @@ SELECT coalesce(key, digest), inserted IS NOT NULL AND NOT pg_visible_in_snapsho
    AND NOT pg_visible_in_snapshot(xid, {snapshot}::pg_snapshot)
 
 -- name: begin_seeding
--- Hold everything since a seed's point for a subscriber; the point it stood at before stays held.
+-- Hold everything since a seed's point for a subscriber; the point it stood at before stays held, unless it was dropped.
 INSERT INTO agent.subscribers AS s (capture, node_id, seeding_seq) VALUES ($1, $2, $3)
-ON CONFLICT (capture, node_id) DO UPDATE SET seeding_seq = excluded.seeding_seq, last_seen_at = now();
+ON CONFLICT (capture, node_id)
+DO UPDATE SET seeding_seq = excluded.seeding_seq, last_seen_at = now(), dropped_at = NULL,
+              confirmed_seq = CASE WHEN s.dropped_at IS NULL THEN s.confirmed_seq END;
 
 -- name: see_subscriber
--- Note that a subscriber asked from a point; one that is new here (it shares the point since a promotion) holds it.
+-- Note that a subscriber asked from a point; one that is new here (it shares the point since a promotion) holds it, and
+-- so does one that was dropped and comes back before anything it needs is gone.
 INSERT INTO agent.subscribers AS s (capture, node_id, confirmed_seq) VALUES ($1, $2, $3)
-ON CONFLICT (capture, node_id) DO UPDATE SET last_seen_at = now();
+ON CONFLICT (capture, node_id)
+DO UPDATE SET last_seen_at = now(), dropped_at = NULL,
+              confirmed_seq = CASE WHEN s.dropped_at IS NULL THEN s.confirmed_seq ELSE excluded.confirmed_seq END,
+              seeding_seq = CASE WHEN s.dropped_at IS NULL THEN s.seeding_seq END;
 
 -- name: confirm_point
 -- Move a subscriber to the point that its copy stands at now.
 UPDATE agent.subscribers
-   SET confirmed_seq = greatest(confirmed_seq, $3), last_seen_at = now(),
+   SET confirmed_seq = greatest(confirmed_seq, $3), last_seen_at = now(), dropped_at = NULL,
        seeding_seq = CASE WHEN seeding_seq <= $3 THEN NULL ELSE seeding_seq END
  WHERE capture = $1 AND node_id = $2
 RETURNING confirmed_seq;
 
 -- name: find_floor
 -- Return the oldest point that a subscriber may still ask from, and the number of subscribers.
-SELECT (SELECT count(*) FROM agent.subscribers WHERE capture = $1) AS subscribers,
+SELECT (SELECT count(*) FROM agent.subscribers WHERE capture = $1 AND dropped_at IS NULL) AS subscribers,
        min(p.seq) AS seq
   FROM agent.subscribers AS s
   JOIN agent.sync_points AS p
     ON p.capture = s.capture AND p.seq = least(s.confirmed_seq, s.seeding_seq)
- WHERE s.capture = $1;
+ WHERE s.capture = $1 AND s.dropped_at IS NULL;
 
 -- name: find_snapshot
 -- Return the snapshot of a point.

@@ -16,6 +16,7 @@ from services.primary_agent.capture.drain import CaptureLost
 from services.primary_agent.capture.look import list_definitions, read_states, take_look
 from services.primary_agent.capture.spool import Capture, KnownPoint
 from services.primary_agent.export.compared import Uncaptured, look_uncaptured
+from services.primary_agent.export.identity import identify_source
 from services.primary_agent.export.worker import TableExport
 from shared.clock import Clock
 from shared.errors import CaptureNotReady, CursorTrimmed, CursorUnknown, RequestError, SchemaChanged
@@ -33,6 +34,7 @@ from shared.replication.model import (
     DatabaseProperties,
     OpenExport,
     SequenceValue,
+    SourceIdentity,
     SyncKind,
     SyncPoint,
     TableMode,
@@ -62,6 +64,7 @@ class OpenedExport:
     unkept: tuple[UnkeptTable, ...]
     definitions_token: str
     schema_change: str | None
+    source: SourceIdentity
 
 
 async def open_export(component: ComponentCapture, request: OpenExport, caller: str, clock: Clock) -> OpenedExport:
@@ -121,6 +124,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             unkept=uncaptured.unkept,
             definitions_token=await read_definitions_token(leader, look.tables),
             schema_change=schema_change,
+            source=await identify_source(leader, has_size=request.kind is SyncKind.SEED),
             stack=stack.pop_all(),
         )
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from services.primary_agent.capture.component import ComponentCapture
+from services.primary_agent.capture.damage import note_damage
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.opening import OpenedExport, open_export
 from services.primary_agent.export.worker import TableExport, TableWorker
 from services.primary_agent.node.node import EnvelopeFields
 from shared.clock import Clock
-from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError, TableRewritten
+from shared.errors import CursorUnknown, ExportGone, NotFound, RequestError, TableRewritten, WarmstandbyError
 from shared.postgres.dump import dump_definitions
 from shared.postgres.large_objects import write_contents, write_named, write_object_list
 from shared.postgres.sessions import translated
@@ -118,7 +119,11 @@ class ExportService:
         component = self._capture.component(component_name)
         await self._close_former(component, caller)
         await self._capture.prepare()
-        opened = await open_export(component, request, caller, self._clock)
+        try:
+            opened = await open_export(component, request, caller, self._clock)
+        except WarmstandbyError as error:
+            note_damage(component, error)
+            raise
         export = Export(secrets.token_hex(16), caller, request.kind, component, opened, self._clock.monotonic())
         self._exports[export.id] = export
         await self._close_former(component, caller, but=export)  # one that was still being opened for a dead caller
@@ -339,6 +344,7 @@ class ExportService:
             definitions_token=opened.definitions_token,
             schema_change=opened.schema_change,
             kept_lsn=opened.lsn,
+            source=opened.source,
         )
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Response
 from services.primary_agent.export.service import ExportService
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
 from shared.errors import (
+    CaptureDamaged,
     CaptureNotReady,
     CursorTrimmed,
     CursorUnknown,
@@ -48,7 +49,7 @@ def exports_router(exports: ExportService, caller: Caller) -> APIRouter:
         status_code=201,
         responses=problem_responses(
             *CALLER_ERRORS, RequestError, NotFound, NotActive, StaleTerm, CursorUnknown, CursorTrimmed, SchemaChanged,
-            CaptureNotReady, TableLocked, DatabaseUnreachable, RightsMissing,
+            CaptureDamaged, CaptureNotReady, TableLocked, DatabaseUnreachable, RightsMissing,
         ),
     )  # fmt: skip
     async def open_export(

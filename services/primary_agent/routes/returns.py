@@ -11,6 +11,7 @@ from services.primary_agent.returning.divergence import DivergenceService
 from services.primary_agent.returning.meeting import MeetingService
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
 from shared.errors import (
+    CaptureDamaged,
     CaptureNotReady,
     CursorUnknown,
     DatabaseUnreachable,
@@ -37,7 +38,15 @@ _BODY: Final = {
         "description": "Binary COPY of one bytea column: the keys as they were captured.",
     }
 }
-_USED: Final = (RequestError, NotFound, CaptureNotReady, DatabaseUnreachable, RightsMissing, TableLocked)
+_USED: Final = (
+    RequestError,
+    NotFound,
+    CaptureDamaged,
+    CaptureNotReady,
+    DatabaseUnreachable,
+    RightsMissing,
+    TableLocked,
+)
 
 Component = Annotated[str, Path(description="The component's name, as in [[components]].")]
 

@@ -106,6 +106,15 @@ class FailoverPatch(Demand):
     no_referee_acknowledged: bool | None = None
 
 
+class GuardsPatch(Demand):
+    """Changes of `guards`."""
+
+    max_rows_lost_share: float | None = None
+    max_table_rows_lost_share: float | None = None
+    max_tables_lost_share: float | None = None
+    least_rows: Annotated[int, WHOLE] | None = None
+
+
 class MonitorPatch(Demand):
     """Changes of `monitor`."""
 
@@ -168,6 +177,7 @@ class DocumentPatch(Demand):
     failover: FailoverPatch | None = None
     monitor: MonitorPatch | None = None
     verification: VerificationPatch | None = None
+    guards: GuardsPatch | None = None
     notifications: NotificationsPatch | None = None
 
 

@@ -11,6 +11,7 @@ from services.standby_controller.api.access import ACCESS_ERRORS, Operator
 from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
 from services.standby_controller.api.role_models import ChangeAnswer
+from services.standby_controller.api.sync_models import Accepted
 from services.standby_controller.api.wire import Answer, Demand
 from services.standby_controller.policy.gate import Override
 from services.standby_controller.roles.changes import Change
@@ -62,6 +63,12 @@ class FailoverDemand(ChangeDemand):
         max_length=63,
         description="The id of the node to be promoted; needed with overrides and with peer_is_off.",
     )
+
+
+class ResyncDemand(ChangeDemand):
+    """The return of a fenced node."""
+
+    accept: Accepted = ()
 
 
 class StateAnswer(Answer):
@@ -125,10 +132,10 @@ async def switch_over(asked: ChangeDemand, response: Response, parts: PartsOf, c
         **problem_responses(*ACCESS_ERRORS, NotStandby, NotActive, PeerUnreachable, StaleTerm, TransitionRunning),
     },
 )
-async def resync_node(asked: ChangeDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
+async def resync_node(asked: ResyncDemand, response: Response, parts: PartsOf, caller: Operator) -> ChangeAnswer:
     """Follow the active node again; what only this node has is saved first (GET /v1/rescues)."""
     _check_term(parts, asked)
-    change = await parts.roles.returning.by_hand(caller.name, asked.reason)
+    change = await parts.roles.returning.by_hand(caller.name, asked.reason, asked.accept)
     return _started(response, parts, caller, Action.RESYNC_STARTED, change, asked)
 
 

@@ -21,6 +21,7 @@ from shared.node.model import (
     CaptureStatus,
     ComponentStatus,
     DatabaseHealth,
+    FenceView,
     Problem,
     Resources,
     Term,
@@ -126,6 +127,9 @@ class NodeAnswer(Answer):
     term: Term | None
     attempt: Attempt | None
     database: DatabaseHealth | None
+    fence: FenceView | None = Field(
+        description="How its databases stand to applications: those of a standby are closed, so that nobody writes."
+    )
     versions: Versions | None
     resources: Resources | None
     certificate_expires_at: Instant | None = Field(
@@ -157,6 +161,7 @@ class NodeAnswer(Answer):
             term=facts.term,
             attempt=present.attempt if present else None,
             database=present.database if present else None,
+            fence=present.fence if present else None,
             versions=present.versions if present else None,
             resources=present.resources if present else None,
             certificate_expires_at=facts.certificate_expires_at,

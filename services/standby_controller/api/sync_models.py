@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from services.standby_controller.api.wire import Answer, FailureAnswer, Instant
+from services.standby_controller.api.wire import Answer, Demand, FailureAnswer, Instant
+from services.standby_controller.policy.guards import Guard
 from services.standby_controller.progress import ProgressView
 from services.standby_controller.running_sync import RunningSync
 from services.standby_controller.store.records import ComponentRecord, SyncRecord, SyncResult, Trigger
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPhase
+
+Accepted = Annotated[
+    tuple[Annotated[Guard, Field(strict=False)], ...],
+    Field(strict=False, max_length=len(Guard), description="Guards that do not stop this sync; you vouch for it."),
+]
+
+
+class SyncDemand(Demand):
+    """What a sync may be told."""
+
+    accept: Accepted = ()
 
 
 class SyncProgress(Answer):
@@ -110,6 +124,7 @@ class SyncAnswer(Answer):
     rows: int
     keys: int
     bytes: int
+    accepted: tuple[Guard, ...] = Field(description="Guards that did not stop it, because somebody vouched for it.")
     failure: FailureAnswer | None
     components: tuple[SyncComponent, ...]
     progress: SyncProgress | None = Field(description="Null when the sync has ended.")
@@ -131,6 +146,7 @@ class SyncAnswer(Answer):
             rows=sum(item.rows for item in record.components),
             keys=sum(item.keys for item in record.components),
             bytes=sum(item.bytes for item in record.components),
+            accepted=record.accepted,
             failure=FailureAnswer.of(record.failure),
             components=tuple(SyncComponent.of(item, with_tables=with_tables) for item in record.components),
             progress=progress,

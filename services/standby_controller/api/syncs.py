@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Path, Query, Request, Response
 
 from services.standby_controller.api.access import ACCESS_ERRORS, Operator, Viewer
 from services.standby_controller.api.audit import note
 from services.standby_controller.api.parts import Parts, PartsOf
-from services.standby_controller.api.sync_models import SyncAnswer, progress_of
+from services.standby_controller.api.sync_models import SyncAnswer, SyncDemand, progress_of
 from services.standby_controller.api.tables import CSV, as_csv, link_to_next, wants_csv
 from services.standby_controller.api.wire import DEFAULT_LIMIT, NAME, Before, Cursor, From, Limit, ListAnswer
 from services.standby_controller.store.audit import Action
@@ -58,6 +58,7 @@ async def start_sync(
     response: Response,
     parts: PartsOf,
     caller: Operator,
+    asked: Annotated[SyncDemand | None, Body(description="May be left out.")] = None,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -68,10 +69,14 @@ async def start_sync(
         ),
     ] = None,
 ) -> SyncAnswer:
-    """Bring this standby's components to the active node's present state; only one sync runs at a time."""
-    record, is_new = await parts.runner.start(Trigger.REQUEST, caller.name, idempotency_key)
+    """Bring this standby's components to the active node's present state; only one sync runs at a time.
+
+    A source that lost much, or is another database than before, stops it with `refused_guard` unless that is accepted.
+    """
+    accepted = tuple(sorted(set(asked.accept))) if asked is not None else ()
+    record, is_new = await parts.runner.start(Trigger.REQUEST, caller.name, idempotency_key, accepted=accepted)
     if is_new:
-        note(parts, caller, Action.SYNC_STARTED, record.id)
+        note(parts, caller, Action.SYNC_STARTED, record.id, {"accept": list(accepted)} if accepted else None)
     response.headers["Location"] = f"/v1/syncs/{record.id}"
     return await _answer(parts, record.id)
 

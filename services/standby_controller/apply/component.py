@@ -15,6 +15,7 @@ from functools import partial
 from typing import Final
 
 from services.standby_controller.apply.cursor import Cursor, move_cursor, read_cursor, write_cursor
+from services.standby_controller.apply.guards import SourceGuard
 from services.standby_controller.apply.held_export import HeldExport, hold
 from services.standby_controller.apply.merge import Placing, merge_delta
 from services.standby_controller.apply.patience import ask_patiently, try_again
@@ -29,6 +30,7 @@ from services.standby_controller.apply.uncaptured import captured_part, stage_un
 from services.standby_controller.definitions.archive import Entry
 from services.standby_controller.definitions.keeping import read_entries_kept
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import Guards
 from services.standby_controller.progress import Progress
 from services.standby_controller.rescue.keeping import forget_unkept, keep_database
 from services.standby_controller.rescue.saving import Occasion, RowRescue
@@ -83,6 +85,7 @@ async def sync_component(
     term: Term,
     envelope: Envelope,
     progress: Progress,
+    guards: Guards,
     own: NodeClient | None = None,
     wish: Wish | None = None,
 ) -> ComponentOutcome:
@@ -92,13 +95,15 @@ async def sync_component(
     has alone is saved before it is overwritten. That it may be overwritten the caller has seen to. With `wish`, it is
     compared then.
 
-    Raises SyncRunning when another controller writes to the component, and whatever stopped the sync.
+    Raises SyncRunning when another controller writes to the component, GuardRefused when a guard stops the sync, and
+    whatever else did.
     """
     async with open_session(settings.postgres.apply_dsn.get_secret_value()) as control:
         with translated(f"bringing component {component.name} here"):
             if not await control.fetchval(_QUERIES["lock_component"], component.name):
                 raise SyncRunning(f"another controller writes to component {component.name}")
-            run = _ComponentSync(component, settings, client, term, envelope, progress, control, own)
+            guard = SourceGuard(settings, component, guards, term.epoch)
+            run = _ComponentSync(component, settings, client, term, envelope, progress, control, own=own, guard=guard)
             return await run.run() if wish is None else await run.run_verified(wish)
 
 
@@ -112,7 +117,9 @@ class _ComponentSync:
         envelope: Envelope,
         progress: Progress,
         control: Session,
+        *,
         own: NodeClient | None,
+        guard: SourceGuard,
     ) -> None:
         self._component = component
         self._settings = settings
@@ -122,6 +129,7 @@ class _ComponentSync:
         self._progress = progress
         self._control = control
         self._own = own
+        self._guard = guard
         self._shelf = Shelf(settings)
         self._asked_at: float | None = None
         self._left: tuple[UnkeptTable, ...] = ()
@@ -343,6 +351,7 @@ class _ComponentSync:
             staged += beside.tables
             if not is_kept:
                 await export.close()
+            await self._guard.check_delta(session, staged)
             if rescue is not None:
                 await rescue.stage(staged, manifest, has_objects=beside.has_objects)
             self._progress.enter(SyncPhase.APPLYING)
@@ -363,12 +372,14 @@ class _ComponentSync:
         try:
             async with self._export(SyncKind.SEED, None) as export:
                 manifest = export.manifest
+                await self._guard.check_manifest(self._control, manifest)
                 await shadow.create(manifest)
                 seeder = Seeder(self._settings, self._client, export, shadow, self._progress)
                 seeded = await seeder.fill(self._term.epoch)
             if seeded.left_out:
                 catch_up = partial(self._catch_up, shadow, seeded.cursor, seeded.left_out)
                 manifest = await try_again(self._component.name, catch_up, _REWRITTEN)
+            await self._guard.check_swap(shadow.name, seeded.left_out)
             self._progress.enter(SyncPhase.SWAPPING)
             await shadow.take_properties(manifest.database)
             await Fence(self._settings, SystemClock()).close_shadow(shadow.name)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.errors import CursorMoved, GuardClosed
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
-from shared.replication.model import Manifest, SyncPoint
+from shared.replication.model import Manifest, SourceIdentity, SyncPoint
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
 
@@ -27,6 +27,10 @@ class Cursor:
     """The active node's token of the definitions that the copy has."""
     sequences: tuple[tuple[str, str, int, bool], ...] = ()
     """Schema, name and position of each sequence as it was brought here last."""
+    source: SourceIdentity | None = None
+    """Which database the copy was made from; None of what earlier releases wrote."""
+    term_epoch: int | None = None
+    """Of the term in which it was brought there."""
 
 
 async def read_cursor(session: Session, component: str) -> Cursor | None:
@@ -44,6 +48,8 @@ async def read_cursor(session: Session, component: str) -> Cursor | None:
         snapshot_at=row["snapshot_at"],
         definitions_token=manifest.get("definitions_token", ""),
         sequences=tuple(tuple(value) for value in manifest.get("sequences", [])),
+        source=None if manifest.get("source") is None else SourceIdentity.model_validate(manifest["source"]),
+        term_epoch=row["term_epoch"],
     )
 
 
@@ -109,5 +115,6 @@ def _summarise(manifest: Manifest, definitions_token: str) -> str:
             "sequences": [
                 [value.schema_name, value.name, value.last_value, value.is_called] for value in manifest.sequences
             ],
+            "source": None if manifest.source is None else manifest.source.model_dump(mode="json"),
         }
     )

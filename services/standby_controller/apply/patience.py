@@ -7,8 +7,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from shared.errors import CaptureNotReady, PeerRefusal, TableRewritten
+from shared.errors import CaptureDamaged, CaptureNotReady, PeerRefusal, TableRewritten
 
+_PASSING: Final = frozenset({CaptureNotReady.code, CaptureDamaged.code})
 _PATIENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.5
 _ATTEMPTS: Final = 5
@@ -25,7 +26,7 @@ async def ask_patiently(component: str, ask: Callable[[], Awaitable[T]]) -> T:
         try:
             return await ask()
         except PeerRefusal as refusal:
-            if refusal.peer_code != CaptureNotReady.code or clock() > deadline:
+            if refusal.peer_code not in _PASSING or clock() > deadline:
                 raise
             if refusal.detail != told:
                 told = refusal.detail

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.standby_controller.policy.advice_on_channels import about_channels
 from services.standby_controller.policy.advice_on_copies import about_copies
+from services.standby_controller.policy.advice_on_guards import about_guards
 from services.standby_controller.policy.advice_on_habits import (
     about_disks,
     about_pace,
@@ -34,6 +35,7 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
         *about_differences(situation),
         *about_certificates(situation),
         *_about_failover(situation),
+        *about_guards(situation),
         *_about_components(situation),
         *_about_schedule(situation),
         *about_pace(situation),

@@ -52,6 +52,8 @@ class PeerSight:
     """Of its agent's certificate, before it expires."""
     disk_free_bytes: int | None = None
     disk_floor_bytes: int | None = None
+    is_closed: bool | None = None
+    """Whether its databases are closed to applications; None where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,10 @@ class Situation:
     sync_failures_in_a_row: int = 0
     last_sync_problem: str | None = None
     last_sync_hint: str | None = None
+    sync_refusal: str | None = None
+    """Why a guard stopped the last sync; None where none did."""
+    sync_refusal_code: str | None = None
+    sync_refusal_hint: str | None = None
     is_policy_promote: bool = True
     is_armed: bool = True
     is_in_maintenance: bool = False

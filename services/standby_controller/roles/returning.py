@@ -6,10 +6,11 @@ What it alone had is saved before it is overwritten; that, and how few rows trav
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from services.standby_controller.monitor import Monitor
+from services.standby_controller.policy.guards import Guard
 from services.standby_controller.roles.agents import OwnAgent
 from services.standby_controller.roles.changes import Change, ChangeKind, RoleChanges
 from services.standby_controller.source import Source, find_source
@@ -67,19 +68,24 @@ class Return:
         self._judged = judged
         self._begin("the controller", "it has nothing that the active node lacks", source)
 
-    async def by_hand(self, requested_by: str, reason: str) -> Change:
-        """Return because an administrator says so; raises NotStandby, NotActive, TransitionRunning, PostgresError."""
+    async def by_hand(self, requested_by: str, reason: str, accepted: Sequence[Guard] = ()) -> Change:
+        """Return because an administrator says so, past the guards that are accepted.
+
+        Raises NotStandby, NotActive, TransitionRunning, PostgresError.
+        """
         await self._runner.wait_ready()
         if self._monitor.own.state is not State.FENCED:
             raise NotStandby(f"only a fenced node returns; this one is {self._monitor.own.state}")
-        return self._begin(requested_by, reason, find_source(self._monitor.nodes))
+        return self._begin(requested_by, reason, find_source(self._monitor.nodes), accepted)
 
-    def _begin(self, requested_by: str, why: str, source: Source) -> Change:
-        return self._changes.begin(ChangeKind.RESYNC, requested_by, why, lambda change: self._run(change, source))
+    def _begin(self, requested_by: str, why: str, source: Source, accepted: Sequence[Guard] = ()) -> Change:
+        return self._changes.begin(
+            ChangeKind.RESYNC, requested_by, why, lambda change: self._run(change, source, accepted)
+        )
 
-    async def _run(self, change: Change, source: Source) -> None:
+    async def _run(self, change: Change, source: Source, accepted: Sequence[Guard]) -> None:
         change.enter("syncing", self._clock.monotonic())
-        record = await self._runner.run_from(source, f"return {change.id}")
+        record = await self._runner.run_from(source, f"return {change.id}", accepted)
         if record.result is not SyncResult.SUCCEEDED:
             detail = record.failure.detail if record.failure else str(record.result)
             raise TransitionFailed(f"sync {record.id}: {detail}")

@@ -68,6 +68,7 @@ class History:
                 now,
                 None if request.offset is None else request.offset.low_seconds,
                 None if request.offset is None else request.offset.high_seconds,
+                list(request.accepted),
             )
             if row is not None:
                 return sync_of(row), True

@@ -7,8 +7,8 @@ SELECT * FROM control.syncs WHERE node = $1 AND idempotency_key = $2
 -- name: begin_sync
 -- Begin a sync unless one runs; no row when one does.
 INSERT INTO control.syncs (node, trigger, requested_by, idempotency_key, source, term_epoch, started_at, result,
-    offset_low_seconds, offset_high_seconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9)
+    offset_low_seconds, offset_high_seconds, accepted)
+VALUES ($1, $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10::text[])
 ON CONFLICT DO NOTHING
 RETURNING *
 

@@ -59,10 +59,11 @@ ON CONFLICT DO NOTHING
 -- name: take_sync
 -- Take an ended sync of the pair unless it is here, or was before the time that history is kept for.
 INSERT INTO control.syncs (node, seq, trigger, requested_by, idempotency_key, source, term_epoch, started_at, ended_at,
-    result, code, detail, hint, offset_low_seconds, offset_high_seconds, duration_seconds)
+    result, code, detail, hint, offset_low_seconds, offset_high_seconds, duration_seconds, accepted)
 OVERRIDING SYSTEM VALUE
 SELECT r.node, r.seq, r.trigger, r.requested_by, r.idempotency_key, r.source, r.term_epoch, r.started_at, r.ended_at,
-    r.result, r.code, r.detail, r.hint, r.offset_low_seconds, r.offset_high_seconds, r.duration_seconds
+    r.result, r.code, r.detail, r.hint, r.offset_low_seconds, r.offset_high_seconds, r.duration_seconds,
+    coalesce(r.accepted, '{}')
 FROM jsonb_populate_record(NULL::control.syncs, $1::jsonb) r
 WHERE r.started_at >= $2 AND NOT EXISTS (SELECT FROM control.syncs k WHERE k.node = r.node AND k.seq = r.seq)
 ON CONFLICT DO NOTHING

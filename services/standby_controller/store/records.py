@@ -10,6 +10,7 @@ from typing import Final
 
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.policy.clock_offset import ClockOffset
+from services.standby_controller.policy.guards import Guard
 from services.standby_controller.store.database import Record, storable
 from shared.node.model import UnkeptTable
 from shared.replication.model import SyncKind, SyncPoint
@@ -24,6 +25,7 @@ class SyncResult(StrEnum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"
     SUPERSEDED = "superseded"
+    REFUSED_GUARD = "refused_guard"
     SKIPPED_OVERLAP = "skipped_overlap"
     SKIPPED_MAINTENANCE = "skipped_maintenance"
     HELD_CLOCK_SKEW = "held_clock_skew"
@@ -113,6 +115,8 @@ class SyncRecord:
     components: tuple[ComponentRecord, ...] = ()
     offset: ClockOffset | None = None
     """How far the source's clock was from this node's when the sync began."""
+    accepted: tuple[Guard, ...] = ()
+    """What an administrator accepted for this sync alone."""
     duration_seconds: float | None = None
     """Monotonic; None while it runs, where the controller died, and of what earlier releases recorded."""
 
@@ -139,6 +143,7 @@ class SyncRequest:
     source: str | None
     term_epoch: int | None
     offset: ClockOffset | None = None
+    accepted: tuple[Guard, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +212,7 @@ def sync_of(row: Record) -> SyncRecord:
         result=SyncResult(row["result"]),
         failure=_failure(row),
         offset=_offset(row),
+        accepted=tuple(Guard(name) for name in row["accepted"] if name in set(Guard)),
         duration_seconds=row["duration_seconds"],
     )
 

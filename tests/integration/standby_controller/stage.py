@@ -19,6 +19,7 @@ from services.standby_controller.assembly import assemble
 from services.standby_controller.facts import Reach
 from services.standby_controller.known_pair import EMPTY
 from services.standby_controller.outcome import ComponentOutcome
+from services.standby_controller.policy.guards import UNGUARDED, Guards
 from services.standby_controller.progress import Progress
 from services.standby_controller.roles.desk import Agents
 from services.standby_controller.source import Source
@@ -36,6 +37,7 @@ from shared.node.model import (
     DiskSpace,
     Eligible,
     Envelope,
+    FenceView,
     Heartbeat,
     JournalEntry,
     NodeView,
@@ -78,6 +80,7 @@ class ScriptedAgent:
     components: tuple[Any, ...] = ()
     database: DatabaseHealth = field(default_factory=lambda: DatabaseHealth(is_healthy=True, checked_age_seconds=0.0))
     application: ApplicationHealth | None = None
+    fence: FenceView | None = None
     eligible: dict[str, bool] = field(default_factory=dict)
     asked: list[Eligible] = field(default_factory=list)
 
@@ -118,6 +121,7 @@ class ScriptedAgent:
             ),
             database=self.database,
             application=self.application,
+            fence=self.fence,
             disk=DiskSpace(free_bytes=2**40, floor_bytes=2**20, checked_age_seconds=0.0),
             eligible=self.eligible,
             components=self.components,
@@ -180,10 +184,13 @@ class ScriptedCopy:
 
     hold: asyncio.Event = field(default_factory=asyncio.Event)
     error: Exception | None = None
+    errors: dict[str, Exception] = field(default_factory=dict)
+    """Of single components."""
     rows: int = 3
     compared: ScriptedComparison = field(default_factory=ScriptedComparison)
     calls: int = 0
     cleared: int = 0
+    guards: Guards = UNGUARDED
 
     async def copy(
         self,
@@ -191,18 +198,20 @@ class ScriptedCopy:
         source: Source,
         envelope: Envelope,
         progress: Progress,
+        guards: Guards,
         wish: Wish | None = None,
     ) -> ComponentOutcome:
         """Go through the phases of a seed."""
         self.calls += 1
+        self.guards = guards
         progress.begin(SyncKind.SEED, tables_total=2, bytes_total=1000)
         progress.enter(SyncPhase.COPYING)
         progress.start_table("public.item")
         progress.add_bytes(100)
         progress.add_rows(self.rows)
         await self.hold.wait()
-        if self.error is not None:
-            raise self.error
+        if (error := self.errors.get(component.name, self.error)) is not None:
+            raise error
         progress.finish_table("public.item", self.rows)
         progress.enter(SyncPhase.DONE)
         return ComponentOutcome(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from services.standby_controller.store.tokens import Role
 from shared.errors import PeerRefusedUs, PeerUnreachable
-from shared.node.model import CaptureState, CaptureStatus, ComponentStatus, Problem, State, Term
+from shared.node.model import AbsentSubscriber, CaptureState, CaptureStatus, ComponentStatus, Problem, State, Term
 from tests.integration.standby_controller.stage import Stage, eventually, open_stage
 
 ROUTES = [
@@ -228,6 +228,27 @@ async def test_broken_capture_on_the_active_node_is_told(newest_dsn: str, tmp_pa
         await eventually(lambda: _has_events(stage, ["capture_mended", "capture_broken"]))
         (event,) = (await stage.get("/v1/events?kind=capture_broken"))["items"]
         assert "the slot was dropped" in event["text"]
+
+
+async def test_a_standby_that_nothing_is_kept_for_is_told(newest_dsn: str, tmp_path: Path) -> None:
+    """Once, however often it is seen; that it follows again is told where the same capture goes on."""
+    async with open_stage(newest_dsn, tmp_path) as stage:
+        lost = AbsentSubscriber(node_id="dr", last_seen_at=datetime(2026, 1, 2, tzinfo=UTC))
+
+        def serve(*absent: AbsentSubscriber, capture_id: str = "c") -> None:
+            capture = CaptureStatus(state=CaptureState.READY, capture_id=capture_id, absent=absent)
+            stage.peer.components = (ComponentStatus(name="shop", database="shop", capture=capture),)
+
+        serve(lost)
+        await eventually(lambda: _has_events(stage, ["subscriber_dropped"]))
+        (event,) = (await stage.get("/v1/events?kind=subscriber_dropped"))["items"]
+        assert (event["severity"], event["subject"]) == ("warning", "dr")
+        assert "was not seen since 2026-01-02T00:00:00" in event["text"]
+        serve(capture_id="another")
+        serve(lost, capture_id="another")
+        await stage.parts.monitor.look("a")
+        serve(capture_id="another")
+        await eventually(lambda: _has_events(stage, ["subscriber_back", "subscriber_dropped"]))
 
 
 async def test_probes_say_what_the_own_agent_says(newest_dsn: str, tmp_path: Path) -> None:

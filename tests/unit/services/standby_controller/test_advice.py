@@ -73,6 +73,8 @@ def test_a_healthy_pair_needs_no_advice() -> None:
         (replace(_with_component(compared_ago_seconds=91 * 86400.0), verification_days=30), "verification_old"),
         (replace(HEALTHY, is_schedule_enabled=False), "schedule_off"),
         (replace(HEALTHY, sync_failures_in_a_row=1), "sync_failing"),
+        (replace(HEALTHY, sync_refusal="the source is empty"), "sync_refused"),
+        (replace(HEALTHY, own=replace(OWN, is_closed=False)), "standby_open"),
         (replace(HEALTHY, own=replace(OWN, state=State.ACTIVE), peers=(SILENT,)), "standby_silent"),
         (replace(HEALTHY, peers=(replace(SILENT, kind=FailureKind.AGENT_DOWN),)), "peer_agent_down"),
         (replace(HEALTHY, peers=(replace(SILENT, kind=FailureKind.SELF_ISOLATED),)), "self_isolated"),
