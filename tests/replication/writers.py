@@ -272,8 +272,7 @@ def _strike_out(chance: random.Random) -> str:
 def _refill(chance: random.Random) -> str:
     return (
         f"SELECT pg_advisory_xact_lock({TRUNCATE_LOCK}); TRUNCATE board;"
-        f"INSERT INTO board SELECT n, 'after' FROM generate_series(1, {chance.randint(0, 40)}) AS n;"
-        "UPDATE page SET lines = 0; TRUNCATE line"
+        f"INSERT INTO board SELECT n, 'after' FROM generate_series(1, {chance.randint(0, 40)}) AS n"
     )
 
 

@@ -49,6 +49,8 @@ class Compared:
 
     differing: tuple[ExportedTable, ...]
     """They are to come whole."""
+    unknown: frozenset[int]
+    """Those of them, by number, of which a row's text cannot be computed."""
     left: tuple[UnkeptTable, ...]
 
 
@@ -56,7 +58,7 @@ async def compare_tables(session: Session, client: NodeClient, manifest: Manifes
     """Compare by digests the tables that the manifest says are to be compared. Raises SchemaChanged as staging does."""
     compared = [table for table in manifest.tables if table.mode is TableMode.COMPARED]
     if not compared:
-        return Compared((), ())
+        return Compared((), frozenset(), ())
     names = [qualified(table.schema_name, table.name) for table in compared]
     refusing = {row["name"] for row in await session.fetch(_QUERIES["list_refusing"], names)}
     tables = [table for table, name in zip(compared, names, strict=True) if name not in refusing]
@@ -72,6 +74,7 @@ async def compare_tables(session: Session, client: NodeClient, manifest: Manifes
             for both in found
             if not both.is_equal and not both.is_locked
         ),
+        unknown=frozenset(both.table.number for both in found if both.there is None or both.here is None),
         left=(
             *(UnkeptTable(name=name_of(both.table), reason=LOCKED) for both in found if both.is_locked),
             *(UnkeptTable(name=name_of(table), reason=_REFUSING) for table in compared if table not in tables),

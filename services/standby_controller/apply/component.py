@@ -348,12 +348,12 @@ class _ComponentSync:
             self._progress.enter(SyncPhase.COPYING)
             staged = await stage_delta(session, self._client, captured_part(manifest), self._progress)
             beside = await stage_uncaptured(session, self._client, manifest, self._progress)
-            staged += beside.tables
+            staged += beside.whole
             if not is_kept:
                 await export.close()
-            await self._guard.check_delta(session, staged)
+            await self._guard.check_delta(session, (*staged, *beside.differing))
             if rescue is not None:
-                await rescue.stage(staged, manifest, has_objects=beside.has_objects)
+                await rescue.stage((*staged, *beside.differing), manifest, has_objects=beside.has_objects)
             self._progress.enter(SyncPhase.APPLYING)
             written = await merge_delta(
                 session,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -59,7 +59,7 @@ async def merge_delta(
             await hold_guard(session, database)
             if placing.begin is not None:
                 await placing.begin()
-            await _switch_firing(session, staged, off=True)
+            await switch_firing(session, staged, off=True)
             laid_aside = [
                 await lay_aside(session, table.sql_name, table.plain_indexes) if is_bulk(table) else ()
                 for table in staged
@@ -70,7 +70,7 @@ async def merge_delta(
                 written[table.name] += await _insert(session, table)
                 await build_again(session, indexes)
                 progress.finish_table(table.name, written[table.name])
-            await _switch_firing(session, staged, off=False)
+            await switch_firing(session, staged, off=False)
             await set_sequences(session, manifest, keeps_farther=placing.keeps_farther_sequences)
             await placing.finish()
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -106,6 +106,13 @@ def may_merge(table: StagedTable) -> bool:
     return is_simple and not identity_elsewhere and has_settable and not is_bulk(table)
 
 
+def write_insert(table: StagedTable) -> str:
+    """Return the statement that inserts all landed rows."""
+    columns = ", ".join(quote_identifier(column.name) for column in table.source.columns)
+    listed = f"({columns})" if columns else ""  # a table may have no column, or computed ones alone
+    return _QUERIES["insert_rows"].format(table=table.sql_name, listed=listed, columns=columns, rows=table.rows_table)
+
+
 async def _delete(session: Session, table: StagedTable) -> int:
     if table.source.mode is TableMode.WHOLE:
         return _count(await session.execute(_QUERIES["delete_all"].format(table=table.sql_name)))
@@ -129,11 +136,7 @@ async def _insert(session: Session, table: StagedTable) -> int:
     names = [quote_identifier(column.name) for column in table.source.columns]
     columns = ", ".join(names)
     if table.source.mode is TableMode.WHOLE or not may_merge(table):
-        listed = f"({columns})" if columns else ""  # a table may have no column, or computed ones alone
-        statement = _QUERIES["insert_rows"].format(
-            table=table.sql_name, listed=listed, columns=columns, rows=table.rows_table
-        )
-        return _count(await session.execute(statement))
+        return _count(await session.execute(write_insert(table)))
     settable = [quote_identifier(column.name) for column in table.source.columns if not column.is_identity_always]
     row_match = " AND ".join(
         f"t.{quote_identifier(column)} {table.key_operators[column]} r.{quote_identifier(column)}"
@@ -151,7 +154,7 @@ async def _insert(session: Session, table: StagedTable) -> int:
     return _count(await session.execute(statement))
 
 
-async def _switch_firing(session: Session, staged: tuple[StagedTable, ...], *, off: bool) -> None:
+async def switch_firing(session: Session, staged: Sequence[StagedTable], *, off: bool) -> None:
     """Keep triggers and rules that fire on replicated changes too from acting again; off and on in one transaction."""
     for table in staged:
         for fires, verb in ((table.always_firing, "ENABLE ALWAYS"), (table.replica_firing, "ENABLE REPLICA")):

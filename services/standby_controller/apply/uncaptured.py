@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.standby_controller.apply.comparing import compare_tables
+from services.standby_controller.apply.difference import place_difference
 from services.standby_controller.apply.large_objects import NAME, StagedObjects, stage_objects
-from services.standby_controller.apply.merge import Placing
+from services.standby_controller.apply.merge import Placing, switch_firing
 from services.standby_controller.apply.staging import StagedTable, stage_delta
 from services.standby_controller.apply.views import StagedViews, stage_views
 from services.standby_controller.progress import Progress
@@ -21,12 +22,19 @@ _CAPTURED: Final = frozenset({TableMode.DELTA, TableMode.WHOLE})
 
 @dataclass(frozen=True, slots=True)
 class StagedUncaptured:
-    """Tables that differ and have come whole, large objects, and views to be filled."""
+    """Tables that have come because they differ, large objects, and views to be filled."""
 
-    tables: tuple[StagedTable, ...]
+    session: Session
+    progress: Progress
+    whole: tuple[StagedTable, ...]
+    """Tables of which no row can be told from another: all of them are written anew, like those of a changed table."""
+    differing: tuple[StagedTable, ...]
+    """Tables of which only the rows that differ are written."""
     objects: StagedObjects | None
     views: StagedViews
     locked: tuple[UnkeptTable, ...]
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows written to the differing tables, once it is applied."""
 
     @property
     def has_objects(self) -> bool:
@@ -40,14 +48,19 @@ class StagedUncaptured:
 
     @property
     def written(self) -> dict[str, int]:
-        """Return how many large objects were written, as of a table."""
+        """Return how many rows were written of each table, and how many large objects, as of one."""
         count = 0 if self.objects is None else self.objects.changed_count
-        return {NAME: count} if count else {}
+        return self.rows | ({NAME: count} if count else {})
 
     def join(self, placing: Placing) -> Placing:
-        """Return what goes with a delta, and this before it ends: objects, then views, which read all the rest."""
+        """Return what goes with a delta, and this before it ends; last the views, which read all the rest."""
 
         async def finish() -> None:
+            await switch_firing(self.session, self.differing, off=True)
+            for table in self.differing:
+                self.rows[table.name] = await place_difference(self.session, table)
+                self.progress.finish_table(table.name, self.rows[table.name])
+            await switch_firing(self.session, self.differing, off=False)
             if self.objects is not None:
                 await self.objects.replace()
             await self.views.refresh()
@@ -67,8 +80,12 @@ async def stage_uncaptured(
 ) -> StagedUncaptured:
     """Compare, and bring what differs into landing tables; raises what `stage_delta` does."""
     compared = await compare_tables(session, client, manifest, progress)
+    staged = await stage_delta(session, client, _with_tables(manifest, compared.differing), progress)
     return StagedUncaptured(
-        tables=await stage_delta(session, client, _with_tables(manifest, compared.differing), progress),
+        session=session,
+        progress=progress,
+        whole=tuple(table for table in staged if table.source.number in compared.unknown),
+        differing=tuple(table for table in staged if table.source.number not in compared.unknown),
         objects=await stage_objects(session, client, manifest, progress),
         views=await stage_views(session, client, manifest, progress),
         locked=compared.left,

@@ -8,6 +8,36 @@ SELECT t.name
                    AND has_table_privilege(c.oid, 'DELETE')
               FROM to_regclass(t.name) AS c (oid) WHERE c.oid IS NOT NULL);
 
+-- name: find_difference
+-- Pair off the rows of the copy and the landed ones that look the same, each once; what is left is what differs.
+CREATE TEMP TABLE {difference} ON COMMIT DROP AS
+SELECT here.place AS here, there.place AS there, here.one
+  FROM (SELECT t.ctid AS place, h.one, h.two, row_number() OVER (PARTITION BY h.one, h.two) AS number
+          FROM ONLY {table} AS t
+         CROSS JOIN LATERAL (SELECT {row} AS image OFFSET 0) AS i
+         CROSS JOIN LATERAL (SELECT hashtextextended(i.image, 0) AS one, hashtextextended(i.image, 1) AS two OFFSET 0) AS h) AS here
+  FULL JOIN (SELECT t.ctid AS place, h.one, h.two, row_number() OVER (PARTITION BY h.one, h.two) AS number
+               FROM pg_temp.{rows} AS t
+              CROSS JOIN LATERAL (SELECT {row} AS image OFFSET 0) AS i
+              CROSS JOIN LATERAL (SELECT hashtextextended(i.image, 0) AS one, hashtextextended(i.image, 1) AS two OFFSET 0) AS h) AS there
+    ON there.one = here.one AND there.two = here.two AND there.number = here.number
+ WHERE here.place IS NULL OR there.place IS NULL;
+ANALYZE {difference};
+
+-- name: count_difference
+-- Count what has to go and what has to come.
+SELECT count(here) AS deleted, count(there) AS inserted FROM pg_temp.{difference};
+
+-- name: delete_difference
+-- Delete the rows that the source has not; each is looked at again, should its place be another row's by now.
+DELETE FROM ONLY {table} AS t USING pg_temp.{difference} AS d
+ WHERE t.ctid = d.here AND hashtextextended({row}, 0) = d.one;
+
+-- name: insert_difference
+-- Insert the rows that only the source has.
+INSERT INTO {table} {listed} OVERRIDING SYSTEM VALUE
+SELECT {columns} FROM pg_temp.{rows} AS t JOIN pg_temp.{difference} AS d ON t.ctid = d.there;
+
 -- name: list_views
 -- Return the materialized views, each after those that it reads, be it through ordinary views.
 WITH RECURSIVE reads AS (
