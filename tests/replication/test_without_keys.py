@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from sample.comparison import compare_databases
@@ -11,9 +13,11 @@ from shared.errors import PeerRefusal, RequestError
 from shared.replication.model import Manifest, TableMode
 from tests.replication.judge import open_session
 from tests.replication.world import World
-from tests.tier import on_newest_major
+from tests.tier import on_newest_major, rounds
 
 pytestmark = on_newest_major
+
+SYNCS = rounds(6, 60)
 
 SCHEMA = """
 CREATE TABLE keyed (id int PRIMARY KEY, v text); INSERT INTO keyed VALUES (1, 'a'), (2, 'b');
@@ -160,6 +164,32 @@ async def test_a_row_that_moves_between_a_leaf_with_a_key_and_one_without(world:
     assert set(written(await delta(world))) == {"event_2024", "event_default"}
     world.sql("UPDATE event SET at = '2024-06-06' WHERE at = '2031-01-01'")
     assert set(written(await delta(world))) == {"event_2024", "event_default"}
+
+
+async def test_all_tables_are_of_one_moment_while_the_application_writes(world: World) -> None:
+    """What one transaction writes to a table with a key and to one without is there together, or not at all."""
+    world.sql("UPDATE keyed SET v = '0' WHERE id = 2; DELETE FROM line WHERE v = 'of two'")
+    rule = "SELECT (SELECT v::int FROM keyed WHERE id = 2) = (SELECT count(*) FROM line WHERE v = 'of two')"
+    moments = set()
+
+    async def write() -> None:
+        async with open_session(world.place.dsn) as application:
+            while True:
+                await application.execute(
+                    "BEGIN; UPDATE public.keyed SET v = v::int + 1 WHERE id = 2;"
+                    "INSERT INTO public.line VALUES ('of two'); COMMIT"
+                )
+
+    async with asyncio.TaskGroup() as group:
+        writers = [group.create_task(write()) for _ in range(3)]
+        for _ in range(SYNCS):
+            assert (await world.target.sync()).unkept == ()
+            assert world.place.copy_sql(rule) == "t"
+            moments.add(world.place.copy_sql("SELECT count(*) FROM line"))
+        for writer in writers:
+            writer.cancel()
+    assert len(moments) == SYNCS, "each sync brought another moment"
+    await delta(world)
 
 
 async def test_what_was_written_to_the_copy_is_overwritten(world: World) -> None:

@@ -43,10 +43,6 @@ INSERT INTO reading SELECT (ARRAY['north', 'south', 'east'])[1 + at % 3], owner_
 
 CREATE TABLE board (id int PRIMARY KEY, note text);
 INSERT INTO board SELECT n, 'note' FROM generate_series(1, 30) AS n;
-
-CREATE TABLE page (id int PRIMARY KEY, lines int NOT NULL);
-INSERT INTO page SELECT n, 0 FROM generate_series(1, 20) AS n;
-CREATE TABLE line (page int NOT NULL, words text NOT NULL);
 """
 TOTAL: Final = 120_000
 BROKEN_RULES: Final = f"""
@@ -55,8 +51,6 @@ UNION ALL SELECT 'a device without owner' FROM public.device AS d
  WHERE NOT EXISTS (SELECT FROM public.owner AS o WHERE o.id = d.owner_id)
 UNION ALL SELECT 'a reading without device' FROM public.reading AS r
  WHERE NOT EXISTS (SELECT FROM public.device AS d WHERE (d.owner_id, d.number) = (r.owner_id, r.number))
-UNION ALL SELECT 'lines of a page' FROM public.page AS p
- WHERE p.lines <> (SELECT count(*) FROM public.line AS l WHERE l.page = p.id)
 """
 """Returns no row while the rules hold."""
 
@@ -251,24 +245,6 @@ def _pin(chance: random.Random) -> str:
     )
 
 
-def _write(chance: random.Random) -> str:
-    """A table without a key, counted in one that has a key."""
-    page = chance.randint(1, 20)
-    return (
-        f"INSERT INTO line SELECT {page}, 'line' FROM generate_series(1, 2);"
-        f"UPDATE page SET lines = lines + 2 WHERE id = {page}"
-    )
-
-
-def _strike_out(chance: random.Random) -> str:
-    page = chance.randint(1, 20)
-    return (
-        f"UPDATE page SET lines = lines WHERE id = {page};"
-        f"WITH gone AS (DELETE FROM line WHERE page = {page} RETURNING 1)"
-        f" UPDATE page SET lines = lines - (SELECT count(*) FROM gone) WHERE id = {page}"
-    )
-
-
 def _refill(chance: random.Random) -> str:
     return (
         f"SELECT pg_advisory_xact_lock({TRUNCATE_LOCK}); TRUNCATE board;"
@@ -289,6 +265,4 @@ _WORK: Final[Sequence[Callable[[random.Random], str]]] = (
     _move,
     _measure,
     _pin,
-    _write,
-    _strike_out,
 )
