@@ -308,6 +308,8 @@ class _ComponentSync:
                 async with self._redefinition(session, manifest, before) as change:
                     if missing := change.missing() - whole:
                         return missing
+                    if not change.difference.is_empty:
+                        await self._guard.note_before(session)
                     written = await change.carry(session, lambda: self._apply(session, export, placing))
                     reason = None if change.difference.is_empty else change.words
         await self._confirm(manifest)

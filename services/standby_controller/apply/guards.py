@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +60,14 @@ class SourceGuard:
         self._guards = guards
         self._epoch = epoch
         self._live: _Live | None = None
+        self._before: Mapping[str, int] | None = None
 
     async def check_delta(self, session: Session, staged: Sequence[StagedTable]) -> None:
         """Raise SourceShrank when what has landed would take too much from the copy; for the session that staged it."""
         if Guard.SOURCE_SHRANK in self._guards.accepted:
+            return
+        if self._before is not None:
+            await self._check_redefined(session, staged, self._before)
             return
         lost = {table.name: await self._most_lost(session, table) for table in staged}
         lost = {name: rows for name, rows in lost.items() if rows > 0}
@@ -77,9 +81,23 @@ class SourceGuard:
         after = dict(before)
         for table in staged:
             if table.name in lost:
-                here = before[table.name] if table.source.mode is TableMode.WHOLE else await _present(session, table)
-                after[table.name] += table.rows - here
+                after[table.name] += await _grown(session, table, before[table.name])
         self._refuse_shrunk(find_shrinkage(before, after, limits))
+
+    async def note_before(self, session: Session) -> None:
+        """Count the copy before its definitions change: afterwards tables are gone, and others new."""
+        if Guard.SOURCE_SHRANK not in self._guards.accepted:
+            self._before = await count_tables(session)
+
+    async def _check_redefined(
+        self, session: Session, staged: Sequence[StagedTable], before: Mapping[str, int]
+    ) -> None:
+        """Judge tables that go, and what has landed for those that stay or are new, against what there was."""
+        after = {row["name"]: before.get(row["name"], 0) for row in await session.fetch(_QUERIES["estimate_rows"])}
+        for table in staged:
+            after[table.name] += await _grown(session, table, after[table.name])
+        limits = self._guards.limits
+        self._refuse_shrunk(find_lost_tables(before, after, limits) or find_shrinkage(before, after, limits))
 
     async def check_manifest(self, session: Session, manifest: Manifest) -> None:
         """Raise SourceChanged, SourceShrank or DiskShort for a full copy that is about to begin.
@@ -164,6 +182,11 @@ class SourceGuard:
         )
         if reason is not None:
             raise DiskShort(f"component {self._component.name}, data folder {folder}: {reason}")
+
+
+async def _grown(session: Session, table: StagedTable, before: int) -> int:
+    """Return by how many rows a table of `before` rows grows."""
+    return table.rows - (await _present(session, table) if table.source.mode is TableMode.DELTA else before)
 
 
 async def count_tables(session: Session, *, exactly: Collection[str] = ()) -> dict[str, int]:
