@@ -8,25 +8,22 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Collection
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from services.standby_controller.apply.carrier import Carrier
 from services.standby_controller.apply.cursor import Cursor, move_cursor, read_cursor, write_cursor
 from services.standby_controller.apply.guards import SourceGuard
-from services.standby_controller.apply.held_export import HeldExport, hold
-from services.standby_controller.apply.merge import Placing, merge_delta
+from services.standby_controller.apply.merge import Placing
 from services.standby_controller.apply.patience import ask_patiently, try_again
 from services.standby_controller.apply.redefinition import Redefinition, fetch_redefinition, read_own_entries
 from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.returning import Return, bring_keys, find_return, roll_back_prepared
 from services.standby_controller.apply.seed import Seeder
 from services.standby_controller.apply.shadow import Shadow, clear_databases
-from services.standby_controller.apply.staging import stage_delta
-from services.standby_controller.apply.target import open_target, use_origin
-from services.standby_controller.apply.uncaptured import captured_part, stage_uncaptured
+from services.standby_controller.apply.target import open_target
 from services.standby_controller.definitions.archive import Entry
 from services.standby_controller.definitions.keeping import read_entries_kept
 from services.standby_controller.outcome import ComponentOutcome
@@ -46,7 +43,6 @@ from shared.errors import (
     CursorUnknown,
     DatabaseMissing,
     Divergence,
-    PeerError,
     PeerRefusal,
     SchemaChanged,
     SyncRunning,
@@ -54,10 +50,10 @@ from shared.errors import (
 )
 from shared.fencing.fence import Fence
 from shared.node.client import NodeClient
-from shared.node.model import Envelope, Term, UnkeptTable
+from shared.node.model import Envelope, Term
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
-from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, SyncPoint, TableName
+from shared.replication.model import Manifest, SyncKind, SyncPhase, TableName
 from shared.settings import ComponentSettings, Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
@@ -131,9 +127,7 @@ class _ComponentSync:
         self._own = own
         self._guard = guard
         self._shelf = Shelf(settings)
-        self._asked_at: float | None = None
-        self._left: tuple[UnkeptTable, ...] = ()
-        """What the last apply could not bring to the source's state."""
+        self._carrier = Carrier(component, client, term=term, envelope=envelope, progress=progress, guard=guard)
 
     async def run(self) -> ComponentOutcome:
         # What calls for a seed and comes out of here came while one ran: it could not be finished, another may be.
@@ -160,9 +154,9 @@ class _ComponentSync:
             cursor = await read_cursor(session, self._component.name)
             if cursor is None:
                 raise CursorMoved(f"the copy of {self._component.name} is gone")
-            async with self._export(SyncKind.DELTA, cursor.point, whole) as export:
-                await self._apply(session, export, self._move(session, cursor, export.manifest), is_kept=True)
-                await self._confirm(export.manifest)
+            async with self._carrier.export(SyncKind.DELTA, cursor.point, whole) as export:
+                await self._carrier.apply(session, export, self._move(session, cursor, export.manifest), is_kept=True)
+                await self._carrier.confirm(export.manifest)
                 await look(session, export.manifest)
 
     async def _delta_or_seed(self) -> ComponentOutcome:
@@ -201,11 +195,11 @@ class _ComponentSync:
                 obstacle = await recovery.find_obstacle(self._settings.controller.compare_from_bytes)
                 if obstacle is not None:
                     return obstacle
-                async with self._export(SyncKind.COMPARE, None) as compared:
+                async with self._carrier.export(SyncKind.COMPARE, None) as compared:
                     whole = await recovery.compare(compared.manifest)
             if isinstance(whole, str):
                 return whole
-            opening = self._export(SyncKind.DELTA, compared.manifest.point, whole)
+            opening = self._carrier.export(SyncKind.DELTA, compared.manifest.point, whole)
             async with open_target(self._settings, self._component.database) as session, opening as export:
                 cursor = await read_cursor(session, self._component.name)
                 finish = partial(
@@ -216,11 +210,11 @@ class _ComponentSync:
                     epoch=self._term.epoch,
                     definitions_token="" if cursor is None else cursor.definitions_token,
                 )
-                written = await self._apply(session, export, Placing(finish))
+                written = await self._carrier.apply(session, export, Placing(finish))
         except (DatabaseMissing, SchemaChanged, Divergence) as error:
             return error.detail
-        await self._confirm(export.manifest)
-        return self._outcome(export.manifest, reason, written, kind=SyncKind.COMPARE)
+        await self._carrier.confirm(export.manifest)
+        return self._carrier.outcome(export.manifest, reason, written, kind=SyncKind.COMPARE)
 
     async def _return(self, own: NodeClient) -> ComponentOutcome | str:
         """Bring a database back from the moment that both nodes share; return in words why only a seed will do."""
@@ -253,7 +247,7 @@ class _ComponentSync:
                 await roll_back_prepared(session, told.prepared)
             whole = await ask_patiently(self._component.name, lambda: bring_keys(begin, client=self._client, own=own))
             untold = () if told is None else told.untold
-            async with self._export(SyncKind.DELTA, begin.since, whole, compared=untold) as export:
+            async with self._carrier.export(SyncKind.DELTA, begin.since, whole, compared=untold) as export:
                 manifest = export.manifest
                 finish = partial(
                     write_cursor,
@@ -270,9 +264,9 @@ class _ComponentSync:
                         raise SchemaChanged(
                             f"since both nodes were equal, definitions changed: {change.words} ({missing})"
                         )
-                    written = await change.carry(session, lambda: self._apply(session, export, placing, rescue))
-        await self._confirm(manifest)
-        outcome = self._outcome(manifest, reason, written, kind=SyncKind.DELTA)
+                    written = await change.carry(session, lambda: self._carrier.apply(session, export, placing, rescue))
+        await self._carrier.confirm(manifest)
+        outcome = self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
         return outcome if rescue is None else replace(outcome, rescue=rescue.saved)
 
     async def _delta(self) -> ComponentOutcome | None:
@@ -297,11 +291,13 @@ class _ComponentSync:
         self, session: Session, cursor: Cursor, before: tuple[Entry, ...] | None, whole: frozenset[TableName]
     ) -> ComponentOutcome | frozenset[TableName]:
         """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
-        async with self._export(SyncKind.DELTA, cursor.point, whole, brings_definitions=before is not None) as export:
+        async with self._carrier.export(
+            SyncKind.DELTA, cursor.point, whole, brings_definitions=before is not None
+        ) as export:
             manifest = export.manifest
             placing = self._move(session, cursor, manifest, manifest.definitions_token)
             if manifest.definitions_token == cursor.definitions_token and manifest.schema_change is None:
-                written, reason = await self._apply(session, export, placing), None
+                written, reason = await self._carrier.apply(session, export, placing), None
             elif before is None:
                 raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
             else:
@@ -310,10 +306,10 @@ class _ComponentSync:
                         return missing
                     if not change.difference.is_empty:
                         await self._guard.note_before(session)
-                    written = await change.carry(session, lambda: self._apply(session, export, placing))
+                    written = await change.carry(session, lambda: self._carrier.apply(session, export, placing))
                     reason = None if change.difference.is_empty else change.words
-        await self._confirm(manifest)
-        return self._outcome(manifest, reason, written, kind=SyncKind.DELTA)
+        await self._carrier.confirm(manifest)
+        return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
 
     def _redefinition(
         self, session: Session, manifest: Manifest, before: tuple[Entry, ...] | None
@@ -334,45 +330,12 @@ class _ComponentSync:
         token = cursor.definitions_token if definitions is None else definitions
         return Placing(partial(move_cursor, session, cursor, manifest, epoch=self._term.epoch, definitions_token=token))
 
-    async def _apply(
-        self,
-        session: Session,
-        export: HeldExport,
-        placing: Placing,
-        rescue: RowRescue | None = None,
-        *,
-        is_kept: bool = False,
-    ) -> dict[str, int]:
-        manifest = export.manifest
-        with translated(f"applying changes to database {self._component.database}"):
-            if not session.is_in_transaction():
-                await use_origin(session, self._component.name)
-            self._progress.enter(SyncPhase.COPYING)
-            staged = await stage_delta(session, self._client, captured_part(manifest), self._progress)
-            beside = await stage_uncaptured(session, self._client, manifest, self._progress)
-            staged += beside.whole
-            if not is_kept:
-                await export.close()
-            await self._guard.check_delta(session, (*staged, *beside.differing))
-            if rescue is not None:
-                await rescue.stage((*staged, *beside.differing), manifest, has_objects=beside.has_objects)
-            self._progress.enter(SyncPhase.APPLYING)
-            written = await merge_delta(
-                session,
-                manifest,
-                staged,
-                database=self._component.database,
-                placing=beside.join(placing),
-                progress=self._progress,
-            )
-            self._left = beside.left
-            return written | beside.written
-
     async def _seed(self, reason: str) -> ComponentOutcome:
         _log.info("seed begins", extra={"component": self._component.name, "reason": reason})
-        shadow, self._left = Shadow(self._settings, self._control, self._component.database), ()
+        shadow = Shadow(self._settings, self._control, self._component.database)
+        self._carrier.left = ()
         try:
-            async with self._export(SyncKind.SEED, None) as export:
+            async with self._carrier.export(SyncKind.SEED, None) as export:
                 manifest = export.manifest
                 await self._guard.check_manifest(self._control, manifest)
                 await shadow.create(manifest)
@@ -391,84 +354,18 @@ class _ComponentSync:
         except BaseException:
             await shadow.discard()
             raise
-        await self._confirm(manifest)
-        outcome = self._outcome(manifest, reason, seeded.rows_per_table, kind=SyncKind.SEED)
+        await self._carrier.confirm(manifest)
+        outcome = self._carrier.outcome(manifest, reason, seeded.rows_per_table, kind=SyncKind.SEED)
         return replace(outcome, rescue=kept)
 
     async def _catch_up(self, shadow: Shadow, cursor: Cursor, left_out: tuple[TableName, ...]) -> Manifest:
         """Finish a seed by a delta that brings the tables it had to leave out, whole."""
         async with (
             open_target(self._settings, shadow.name) as session,
-            self._export(SyncKind.DELTA, cursor.point, left_out) as export,
+            self._carrier.export(SyncKind.DELTA, cursor.point, left_out) as export,
         ):
-            await self._apply(session, export, self._move(session, cursor, export.manifest))
+            await self._carrier.apply(session, export, self._move(session, cursor, export.manifest))
         return export.manifest
-
-    @asynccontextmanager
-    async def _export(
-        self,
-        kind: SyncKind,
-        since: SyncPoint | None,
-        whole: Collection[TableName] = (),
-        *,
-        compared: tuple[TableName, ...] = (),
-        brings_definitions: bool = False,
-    ) -> AsyncIterator[HeldExport]:
-        """Open an export, and close it whatever happens."""
-        request = OpenExport(
-            protocol=self._envelope.protocol,
-            pair_id=self._envelope.pair_id,
-            term=self._term.epoch,
-            kind=kind,
-            since=since,
-            whole=tuple(whole),
-            compared=compared,
-            brings_definitions=brings_definitions,
-        )
-
-        async def ask() -> Manifest:
-            self._asked_at = SystemClock().monotonic()
-            return await self._client.open_export(self._component.name, request)
-
-        manifest = await ask_patiently(self._component.name, ask)
-        self._progress.begin(
-            kind,
-            tables_total=len(manifest.tables),
-            bytes_total=sum(table.estimated_bytes for table in manifest.tables) if kind is SyncKind.SEED else None,
-        )
-        async with hold(self._client, manifest) as export:
-            yield export
-
-    async def _confirm(self, manifest: Manifest) -> None:
-        """Tell the active node; when it cannot be told, the next sync does, from the same cursor."""
-        try:
-            await self._client.confirm_export(manifest.export_id, Confirm(point=manifest.point))
-        except PeerError as error:
-            _log.warning("sync point not confirmed", extra={"component": self._component.name, "detail": error.detail})
 
     def _occasion(self, reason: str) -> Occasion:
         return Occasion(self._component.database, self._term.owner, self._term.epoch, reason)
-
-    def _outcome(
-        self,
-        manifest: Manifest,
-        reason: str | None,
-        written: dict[str, int],
-        *,
-        kind: SyncKind,
-    ) -> ComponentOutcome:
-        progress = self._progress
-        return ComponentOutcome(
-            component=self._component.name,
-            kind=kind,
-            reason=reason,
-            point=manifest.point,
-            rows=sum(written.values()),
-            keys=sum(table.key_count for table in manifest.tables),
-            bytes=progress.bytes_done,
-            snapshot_at=manifest.taken_at,
-            rows_per_table=written,
-            seconds_per_phase=progress.seconds_per_phase(),
-            unkept=(*manifest.unkept, *self._left),
-            snapshot_monotonic=self._asked_at,
-        )
