@@ -89,7 +89,7 @@ class HoldingService:
 
     async def _look(self, session: Session, export: Export) -> _Held:
         snapshot_id = quote_literal(export.opened.snapshot_id)
-        await session.execute(_QUERIES["begin_at_snapshot"].format(snapshot_id=snapshot_id))
+        await session.execute(_QUERIES["begin_reader"].format(snapshot_id=snapshot_id))
         tables = [table for table in await list_tables(session, PUBLICATION) if table.holds_data]
         columns = await list_columns(session, [table.oid for table in tables]) if tables else {}
         await session.execute("ROLLBACK")
