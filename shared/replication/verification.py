@@ -32,7 +32,8 @@ class HeldTable(Wire):
     name: str
     columns: tuple[Column, ...] = Field(description="Columns in order; generated ones are left out.")
     key: tuple[str, ...] = Field(description="Key columns in the table's order; empty where it has no usable key.")
-    is_followed: bool = Field(description="Each delta brings what changed of it.")
+    is_followed: bool = Field(description="Its changes are told by keys.")
+    is_kept: bool = Field(True, description="Each delta brings it to the source's state, by keys or compared.")
     estimated_rows: int = 0
 
     @property

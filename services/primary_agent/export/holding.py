@@ -97,8 +97,13 @@ class HoldingService:
             TableExport(number, table, TableMode.WHOLE, columns.get(table.oid, ()), {}, 0)
             for number, table in enumerate(tables)
         )
+        unkept = {table.name for table in export.opened.unkept}
         told = tuple(
-            _to_wire(one, is_followed=export.component.is_followed(table))
+            _to_wire(
+                one,
+                is_followed=export.component.is_followed(table),
+                is_kept=table.qualified_name not in unkept,
+            )
             for one, table in zip(exports, tables, strict=True)
         )
         return _Held(told, exports)
@@ -112,7 +117,7 @@ def _rows(table: TableExport) -> str:
     return f"ONLY {table.table.sql_name} AS t"
 
 
-def _to_wire(one: TableExport, *, is_followed: bool) -> HeldTable:
+def _to_wire(one: TableExport, *, is_followed: bool, is_kept: bool) -> HeldTable:
     columns, key = _columns(one)
     return HeldTable(
         number=one.number,
@@ -124,5 +129,6 @@ def _to_wire(one: TableExport, *, is_followed: bool) -> HeldTable:
         ),
         key=tuple(column.name for column in key),
         is_followed=is_followed,
+        is_kept=is_kept,
         estimated_rows=one.table.estimated_rows,
     )

@@ -9,9 +9,9 @@ from typing import Final
 from services.standby_controller.definitions.archive import Entry
 
 _LABEL: Final = re.compile(r"^    ('(?:[^']|'')*'),?$", re.MULTILINE)
-_ENUM: Final = re.compile(r"CREATE TYPE (?P<name>.+) AS ENUM \(\n")
+_ENUM: Final = re.compile(r"CREATE (?:TYPE) (?P<name>.+) AS ENUM \(\n")
 _SAID_AFTER: Final = re.compile(r"^ALTER TABLE .+ (?:CLUSTER ON|REPLICA IDENTITY USING INDEX) .+;$", re.MULTILINE)
-_SEQUENCE: Final = re.compile(r"CREATE (?:UNLOGGED )?SEQUENCE ")
+_SEQUENCE: Final = re.compile(r"CREATE (?:UNLOGGED )?(?=SEQUENCE )")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def _replace_routine(new: Entry) -> str:
 
 
 def _alter_sequence(new: Entry) -> str:
-    text = _SEQUENCE.sub("ALTER SEQUENCE ", new.definition, count=1).rstrip().removesuffix(";")
+    text = _SEQUENCE.sub("ALTER ", new.definition, count=1).rstrip().removesuffix(";")
     return f"{text};" if re.search(r"^\s+CYCLE$", text, re.MULTILINE) else f"{text}\n    NO CYCLE;"
 
 

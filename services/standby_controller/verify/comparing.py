@@ -152,8 +152,8 @@ class Comparer:
 
 
 def _differs(table: HeldTable, text: str) -> Difference:
-    told = text if table.is_followed else f"{text}; {_UNFOLLOWED}"
-    return Difference(DifferenceKind.ROWS, _name(table), told, is_expected=not table.is_followed)
+    told = text if table.is_kept else f"{text}; {_UNFOLLOWED}"
+    return Difference(DifferenceKind.ROWS, _name(table), told, is_expected=not table.is_kept)
 
 
 def _key(table: HeldTable) -> tuple[Column, ...]:

@@ -21,7 +21,7 @@ from shared.errors import PeerRefusal, SchemaChanged, TableRewritten, Warmstandb
 from shared.node.client import NodeClient
 from shared.postgres.catalog import list_tables
 from shared.postgres.sessions import Session, translated
-from shared.replication.model import Manifest, SyncKind, SyncPhase, TableName
+from shared.replication.model import Manifest, SyncKind, SyncPhase, TableMode, TableName
 from shared.replication.verification import HeldTable, Level
 
 _SNAPSHOT_SECONDS: Final = 300.0
@@ -103,7 +103,8 @@ class Verification:
             if self._wish.tables is not None:
                 wished &= self._wish.tables
             elif self._wish.level is not Level.FULL:
-                wished &= {*changed, *(f"{table.schema_name}.{table.name}" for table in manifest.tables)}
+                carried = [table for table in manifest.tables if table.mode in (TableMode.DELTA, TableMode.WHOLE)]
+                wished &= {*changed, *(f"{table.schema_name}.{table.name}" for table in carried)}
             self._todo = sorted(name for name in wished if self._wish.after is None or name > self._wish.after)
         self._todo = [name for name in self._todo if name in held]
         return [held[name] for name in self._todo]
