@@ -56,6 +56,7 @@ async def test_a_seed_takes_the_slot_away_and_a_new_one_is_made(pair: TwoNodes) 
     """The replaced database would stay for ever otherwise."""
     one, two = pair.nodes
     one.sql("ALTER TABLE item ADD COLUMN more int")
+    two.sql("SET default_transaction_read_only = off; DELETE FROM warmstandby.definitions")
     assert (await pair.sync()).kind is SyncKind.SEED
     assert two.cluster.psql("SELECT count(*) FROM pg_database WHERE starts_with(datname, 'ws_')") == "0"
     assert two.sql(SLOT) == ""

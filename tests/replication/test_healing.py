@@ -12,7 +12,7 @@ from shared.errors import PeerRefusal
 from shared.node.model import CaptureState
 from shared.replication.model import SyncKind
 from tests.replication.world import Place, World
-from tests.tier import on_newest_major
+from tests.tier import on_newest_major, rounds
 
 pytestmark = on_newest_major
 
@@ -83,7 +83,7 @@ def break_it(world: World, breakage: Breakage) -> None:
                 place.cluster.psql(statement)
 
 
-@pytest.mark.parametrize("is_seen", [True, False], ids=["seen before", "first seen by the sync"])
+@pytest.mark.parametrize("is_seen", rounds([False], [True, False]), ids=lambda seen: "seen" if seen else "unseen")
 @pytest.mark.parametrize("breakage", BREAKAGES.values(), ids=BREAKAGES)
 async def test_what_somebody_broke_is_named_and_healed(
     new_place: Callable[..., Place], breakage: Breakage, is_seen: bool

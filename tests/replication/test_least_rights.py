@@ -82,7 +82,7 @@ def test_no_superuser_is_needed(ordinary: Ordinary) -> None:
     asyncio.run(sync_and_compare(pair, [played]))
 
     kinds = [step.component["kind"] for step in played.steps]
-    assert kinds == ["seed", "delta", "delta", "delta", "seed", "delta"]
+    assert kinds == ["seed", "delta", "delta", "delta", "delta", "delta"]
     assert [step.comparison.describe() for step in played.steps if not step.comparison.equal] == []
     for cluster in ordinary.clusters:
         superusers = cluster.psql("SELECT rolname FROM pg_roles WHERE rolsuper").splitlines()
@@ -129,7 +129,9 @@ async def test_what_no_key_tells_of_needs_no_superuser_either(ordinary: Ordinary
     source.psql("INSERT INTO keyless VALUES ('hidden')")
     component = (await pair.sync())["components"][0]
     assert component["kind"] == "delta"
-    assert {item["name"]: item["reason"] for item in component["unkept"]} == {
+    unkept = {item["name"]: item["reason"] for item in component["unkept"]}
+    assert "permission denied for table keyless" in unkept.pop("definitions"), "its new owner is not known there yet"
+    assert unkept == {
         "public.keyless": "our role may not read it (or not all of its rows)",
         "large objects": "our role may not read 1 of 2 large objects",
     }

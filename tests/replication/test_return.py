@@ -216,7 +216,7 @@ async def test_what_is_equal_without_a_key_does_not_travel_and_is_not_saved(pair
         "CREATE TABLE log (line text); INSERT INTO log VALUES ('same'); CREATE TABLE bare (); CREATE TABLE bare_too ()"
     )
     one.sql("SELECT lo_from_bytea(77, 'same')")
-    assert (await pair.sync()).kind is SyncKind.SEED
+    assert (await pair.sync()).kind is SyncKind.DELTA
     await two.tick()
     one.sql("INSERT INTO item (id, name) VALUES (900000000, 'only here'); INSERT INTO bare DEFAULT VALUES")
     await pair.fail_over()

@@ -44,13 +44,14 @@ from shared.errors import (
     DatabaseMissing,
     Divergence,
     PeerRefusal,
+    RightsMissing,
     SchemaChanged,
     SyncRunning,
     TableRewritten,
 )
 from shared.fencing.fence import Fence
 from shared.node.client import NodeClient
-from shared.node.model import Envelope, Term
+from shared.node.model import Envelope, Term, UnkeptTable
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
 from shared.replication.model import Manifest, SyncKind, SyncPhase, TableName
@@ -301,13 +302,21 @@ class _ComponentSync:
             elif before is None:
                 raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
             else:
-                async with self._redefinition(session, manifest, before) as change:
-                    if missing := change.missing() - whole:
-                        return missing
-                    if not change.difference.is_empty:
-                        await self._guard.note_before(session)
-                    written = await change.carry(session, lambda: self._carrier.apply(session, export, placing))
-                    reason = None if change.difference.is_empty else change.words
+                try:
+                    async with self._redefinition(session, manifest, before) as change:
+                        if missing := change.missing() - whole:
+                            return missing
+                        if not change.difference.is_empty:
+                            await self._guard.note_before(session)
+                        written = await change.carry(session, lambda: self._carrier.apply(session, export, placing))
+                        reason = None if change.difference.is_empty else change.words
+                except PeerRefusal as refusal:
+                    if refusal.peer_code != RightsMissing.code or manifest.schema_change is not None:
+                        raise
+                    # the rows fit: they are brought, and the definitions by the sync that may read them
+                    placing, reason = self._move(session, cursor, manifest), None
+                    written = await self._carrier.apply(session, export, placing)
+                    self._carrier.left += (UnkeptTable(name="definitions", reason=refusal.detail),)
         await self._carrier.confirm(manifest)
         return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
 
