@@ -125,7 +125,8 @@ class SchemaArchive:
         if not numbers:
             return ""
         kept = await asyncio.to_thread(self._list.read_text, encoding="utf-8", errors="surrogateescape")
-        chosen = [line for line in kept.splitlines() if line.partition(";")[0] in set(map(str, numbers))]
+        wanted = set(map(str, numbers))
+        chosen = [line for line in kept.splitlines() if line.partition(";")[0] in wanted]
         file = self._list.with_suffix(".chosen")
         try:
             text = "\n".join(chosen) + "\n"
