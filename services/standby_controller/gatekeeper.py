@@ -279,7 +279,6 @@ class Gatekeeper:
             synced_epoch=None if success is None else success.term_epoch,
             data_age_seconds=self._lookout.data_age_seconds(success),
             is_schema_known=not any(failure is not None and failure.code == SchemaChanged.code for failure in failures),
-            drift_count=0 if success is None else len(success.drift),
             verification=dict(attempt.verifications).get(component.name) or self._verdict(component.name),
         )
 

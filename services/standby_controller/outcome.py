@@ -32,7 +32,8 @@ class ComponentOutcome:
     rows_per_table: dict[str, int] = field(default_factory=dict)
     seconds_per_phase: dict[str, float] = field(default_factory=dict)
     unkept: tuple[UnkeptTable, ...] = ()
-    drift: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
+    """What of the definitions changed with it, in words."""
     snapshot_monotonic: float | None = None
     """When the export was asked for, by this process: its snapshot is no older."""
     rescue: RescueManifest | None = None

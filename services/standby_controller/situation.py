@@ -143,7 +143,6 @@ class Lookout:
             name=name,
             data_age_seconds=self.data_age_seconds(success),
             unkept_count=0 if success is None else len(success.unkept),
-            drift_count=0 if success is None else len(success.drift),
             compared_ago_seconds=self._compared_ago_seconds(name),
             difference_count=0 if standing is None else standing.open_count,
         )

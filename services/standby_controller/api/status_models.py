@@ -182,7 +182,6 @@ class ComponentAnswer(Answer):
     position: str | None = Field(description="The position that this node's agent sees.")
     capture: CaptureStatus | None
     unkept: tuple[UnkeptTable, ...] = Field(description="What a delta cannot keep current, with the reason.")
-    drift: tuple[str, ...] = Field(description="Objects without data that changed since the seed.")
     problem: Problem | None
 
     @classmethod
@@ -207,7 +206,6 @@ class ComponentAnswer(Answer):
             position=seen.position if seen else None,
             capture=seen.capture if seen else None,
             unkept=unkept or (seen.unkept if seen else ()),
-            drift=success.drift if success else (),
             problem=seen.problem if seen else None,
         )
 

@@ -80,7 +80,7 @@ class SyncComponent(Answer):
     rows_per_table: dict[str, int] | None = Field(description="Tables with rows; null in lists.")
     seconds_per_phase: dict[str, float]
     unkept: tuple[UnkeptTable, ...] = Field(description="What a delta cannot keep current, with the reason.")
-    drift: tuple[str, ...] = Field(description="Objects without data that changed since the seed.")
+    definitions: tuple[str, ...] = Field(description="What of the definitions changed with it, in words.")
     failure: FailureAnswer | None
 
     @classmethod
@@ -101,7 +101,7 @@ class SyncComponent(Answer):
             rows_per_table=(record.rows_per_table or {}) if with_tables else None,
             seconds_per_phase=record.seconds_per_phase or {},
             unkept=record.unkept,
-            drift=record.drift,
+            definitions=record.definitions,
             failure=FailureAnswer.of(record.failure),
         )
 

@@ -139,6 +139,7 @@ class Carrier:
         written: dict[str, int],
         *,
         kind: SyncKind,
+        definitions: tuple[str, ...] = (),
     ) -> ComponentOutcome:
         """Return what a sync came to."""
         progress = self._progress
@@ -153,6 +154,7 @@ class Carrier:
             snapshot_at=manifest.taken_at,
             rows_per_table=written,
             seconds_per_phase=progress.seconds_per_phase(),
+            definitions=definitions,
             unkept=(*manifest.unkept, *self.left),
             snapshot_monotonic=self._asked_at,
         )

@@ -60,6 +60,7 @@ from shared.settings import ComponentSettings, Settings
 _QUERIES: Final = load_queries("services.standby_controller.apply", "target.sql")
 _SEED_CODES: Final = frozenset({CursorUnknown.code, CursorTrimmed.code, SchemaChanged.code})
 _ATTEMPTS: Final = 5
+_TOLD: Final = 100
 _REWRITTEN: Final = frozenset({TableRewritten.code})
 _log = logging.getLogger(__name__)
 
@@ -297,8 +298,9 @@ class _ComponentSync:
         ) as export:
             manifest = export.manifest
             placing = self._move(session, cursor, manifest, manifest.definitions_token)
+            reason, definitions = None, tuple[str, ...]()
             if manifest.definitions_token == cursor.definitions_token and manifest.schema_change is None:
-                written, reason = await self._carrier.apply(session, export, placing), None
+                written = await self._carrier.apply(session, export, placing)
             elif before is None:
                 raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
             else:
@@ -310,15 +312,15 @@ class _ComponentSync:
                             await self._guard.note_before(session)
                         written = await change.carry(session, lambda: self._carrier.apply(session, export, placing))
                         reason = None if change.difference.is_empty else change.words
+                        definitions = change.difference.changed[:_TOLD]
                 except PeerRefusal as refusal:
                     if refusal.peer_code != RightsMissing.code or manifest.schema_change is not None:
                         raise
                     # the rows fit: they are brought, and the definitions by the sync that may read them
-                    placing, reason = self._move(session, cursor, manifest), None
-                    written = await self._carrier.apply(session, export, placing)
+                    written = await self._carrier.apply(session, export, self._move(session, cursor, manifest))
                     self._carrier.left += (UnkeptTable(name="definitions", reason=refusal.detail),)
         await self._carrier.confirm(manifest)
-        return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
+        return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA, definitions=definitions)
 
     def _redefinition(
         self, session: Session, manifest: Manifest, before: tuple[Entry, ...] | None

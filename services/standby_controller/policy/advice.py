@@ -241,16 +241,6 @@ def _about_components(situation: Situation) -> Iterator[Advisory]:
                 "GET /v1/status lists them with the reason.",
                 {"tables": component.unkept_count},
             )
-        if component.drift_count:
-            kinds = count(component.drift_count, "kind of object", "kinds of objects")
-            yield Advisory(
-                "schema_drift",
-                Severity.WARNING,
-                component.name,
-                f"Of component {component.name}, {kinds} changed since its full copy.",
-                "GET /v1/components lists them; the next full copy brings them.",
-                {"kinds": component.drift_count},
-            )
 
 
 def _about_schedule(situation: Situation) -> Iterator[Advisory]:

@@ -245,11 +245,8 @@ def _verification(facts: GateFacts) -> _Found:
 
 def _schema(facts: GateFacts) -> _Found:
     unknown = _copies(facts, lambda copy: not copy.is_schema_known)
-    drifted = _copies(facts, lambda copy: copy.drift_count > 0)
     if unknown:
         return _Found(f"The definitions changed on the active node and the copy has the old ones: {_names(unknown)}.")
-    if drifted:
-        return _minor(f"Some objects without data changed since the full copy: {_names(drifted)}.")
     return _well("The copy's definitions are those of the active node.")
 
 

@@ -45,7 +45,6 @@ class CopyFacts:
     synced_epoch: int | None = None
     data_age_seconds: float | None = None
     is_schema_known: bool = True
-    drift_count: int = 0
     verification: Verification = Verification.NEVER
 
 

@@ -63,7 +63,6 @@ class ComponentSight:
     name: str
     data_age_seconds: float | None
     unkept_count: int = 0
-    drift_count: int = 0
     compared_ago_seconds: float | None = None
     """Since all of it was compared with its source; None where that was never done, or is not known."""
     difference_count: int = 0

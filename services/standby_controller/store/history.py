@@ -112,7 +112,7 @@ class History:
             json.dumps(changed_tables),
             json.dumps(record.seconds_per_phase or {}),
             json.dumps([table.model_dump() for table in record.unkept]),
-            json.dumps(record.drift),
+            json.dumps(record.definitions),
             *failure_values(failure),
             record.duration_seconds,
         )

@@ -35,7 +35,7 @@ SELECT * FROM control.syncs WHERE node = $1 AND result = 'running'
 -- name: add_component
 -- Record how one component's sync ended.
 INSERT INTO control.sync_components (node, seq, component, result, kind, reason, started_at, ended_at, snapshot_at, point,
-    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint, duration_seconds)
+    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, definitions, code, detail, hint, duration_seconds)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb,
     $11, $12, $13, $14::jsonb, $15::jsonb, $16::jsonb, $17::jsonb, $18, $19, $20, $21)
 ON CONFLICT (node, seq, component) DO NOTHING
@@ -72,7 +72,7 @@ LIMIT $10
 -- name: read_components
 -- Read the components of some syncs, with the rows of each table only where asked for.
 SELECT c.node, c.seq, c.component, c.result, c.kind, c.reason, c.started_at, c.ended_at, c.snapshot_at, c.point, c.rows, c.keys,
-    c.bytes, CASE WHEN $3 THEN c.rows_per_table ELSE '{}' END AS rows_per_table, c.seconds_per_phase, c.unkept, c.drift,
+    c.bytes, CASE WHEN $3 THEN c.rows_per_table ELSE '{}' END AS rows_per_table, c.seconds_per_phase, c.unkept, c.definitions,
     c.code, c.detail, c.hint, c.duration_seconds
 FROM control.sync_components c
 JOIN (SELECT pg_catalog.unnest($1::text[]) AS node, pg_catalog.unnest($2::bigint[]) AS seq) wanted USING (node, seq)

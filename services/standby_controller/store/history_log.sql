@@ -71,10 +71,10 @@ ON CONFLICT DO NOTHING
 -- name: take_components
 -- Take the components of a sync that was just taken.
 INSERT INTO control.sync_components (node, seq, component, result, kind, reason, started_at, ended_at, snapshot_at, point,
-    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, drift, code, detail, hint, duration_seconds)
+    rows, keys, bytes, rows_per_table, seconds_per_phase, unkept, definitions, code, detail, hint, duration_seconds)
 SELECT r.node, r.seq, r.component, r.result, r.kind, r.reason, r.started_at, r.ended_at, r.snapshot_at, r.point,
     coalesce(r.rows, 0), coalesce(r.keys, 0), coalesce(r.bytes, 0), coalesce(r.rows_per_table, '{}'),
-    coalesce(r.seconds_per_phase, '{}'), coalesce(r.unkept, '[]'), coalesce(r.drift, '[]'), r.code, r.detail, r.hint,
+    coalesce(r.seconds_per_phase, '{}'), coalesce(r.unkept, '[]'), coalesce(r.definitions, '[]'), r.code, r.detail, r.hint,
     r.duration_seconds
 FROM jsonb_populate_recordset(NULL::control.sync_components, $1::jsonb -> 'components') r
 ON CONFLICT DO NOTHING

@@ -81,7 +81,7 @@ class ComponentRecord:
     rows_per_table: dict[str, int] | None = None
     seconds_per_phase: dict[str, float] | None = None
     unkept: tuple[UnkeptTable, ...] = ()
-    drift: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
     failure: Failure | None = None
     term_epoch: int | None = None
     """Of the source; known of last successes."""
@@ -190,7 +190,7 @@ def record_of_outcome(
         rows_per_table=outcome.rows_per_table,
         seconds_per_phase=outcome.seconds_per_phase,
         unkept=outcome.unkept,
-        drift=outcome.drift,
+        definitions=outcome.definitions,
         term_epoch=term_epoch,
         source=source,
         duration_seconds=duration_seconds,
@@ -234,7 +234,7 @@ def component_of(row: Record) -> ComponentRecord:
         rows_per_table=json.loads(row["rows_per_table"]),
         seconds_per_phase=json.loads(row["seconds_per_phase"]),
         unkept=tuple(UnkeptTable.model_validate(item) for item in json.loads(row["unkept"])),
-        drift=tuple(json.loads(row["drift"])),
+        definitions=tuple(json.loads(row["definitions"])),
         failure=_failure(row),
         term_epoch=row.get("term_epoch"),
         source=row.get("source"),

@@ -61,7 +61,7 @@ SHOP = ComponentRecord(
     rows_per_table={'public."odd, näme"': 3, "public.quiet": 0},
     seconds_per_phase={"copying": 1.5},
     unkept=(UnkeptTable(name="public.log", reason="it has no key"),),
-    drift=("view public.v",),
+    definitions=("view public.v changed",),
 )
 
 

@@ -67,7 +67,6 @@ def test_a_healthy_pair_needs_no_advice() -> None:
         (_with_component(data_age_seconds=None), "never_seeded"),
         (_with_component(data_age_seconds=7201.0), "data_old"),
         (_with_component(unkept_count=3), "tables_not_kept"),
-        (_with_component(drift_count=1), "schema_drift"),
         (_with_component(difference_count=2), "copy_differs"),
         (_with_component(compared_ago_seconds=31 * 86400.0), "verification_old"),
         (replace(_with_component(compared_ago_seconds=91 * 86400.0), verification_days=30), "verification_old"),

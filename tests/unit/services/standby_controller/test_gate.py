@@ -104,7 +104,6 @@ ROWS = [
     (with_copy(verification=Verification.FAILED), "verification_failed", R, R, Override.VERIFICATION),
     (with_copy(verification=Verification.NEVER), "verification_failed", W, W, Override.VERIFICATION),
     (with_copy(is_schema_known=False), "schema_unknown", R, R, Override.SCHEMA),
-    (with_copy(drift_count=1), "schema_unknown", W, W, Override.SCHEMA),
     (replace(READY, is_protocol_compatible=False), "version_incompatible", R, R, Override.VERSION),
     (replace(READY, is_protocol_compatible=None), "version_incompatible", W, W, Override.VERSION),
     (replace(READY, references=Door.SILENT), "self_isolated", R, W, None),
@@ -189,7 +188,6 @@ copies = st.builds(
     synced_epoch=st.none() | st.sampled_from([17, 33]),
     data_age_seconds=seconds,
     is_schema_known=st.booleans(),
-    drift_count=st.integers(0, 1),
     verification=st.sampled_from(Verification),
 )
 switches = st.builds(
