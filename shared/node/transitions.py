@@ -167,6 +167,8 @@ def observe(seen: Observation) -> Event:
     if seen.highest_owned is not None:
         return _observe_owner(seen, seen.highest_owned)
     match seen.state:
+        case State.PROMOTING if not seen.is_bound:
+            return Event.NOTHING  # asked for since the start: it goes on, or is given up, by itself
         case State.ACTIVE | State.PROMOTING:
             return {Start.RESTART: Event.RESTARTED, Start.BOOT: Event.BOOTED}.get(seen.start, Event.NOTHING)
         case State.WAITING:

@@ -31,5 +31,10 @@ def test_every_story_ends_with_one_serving_node_and_nothing_lost(part: int, requ
         tell_story(seed)
 
 
+def test_a_node_that_is_forced_before_its_start_is_judged_is_not_stranded() -> None:
+    """The boot counted against an attempt that was begun after it: the node waited in no term, for ever."""
+    tell_story(1284307187)
+
+
 def test_a_story_can_be_told_again() -> None:
     assert tell_story(4).log == tell_story(4).log
