@@ -122,7 +122,8 @@ UPDATE warmstandby.guard SET accepts_apply = $1 WHERE accepts_apply <> $1;
 SELECT capture_id, seq, nonce, source_node FROM warmstandby.cursor WHERE component = $1;
 
 -- name: forget_cursor
--- Make a database nobody's copy.
+-- Make a database nobody's copy: neither where it stands nor what it was made of counts any more.
+WITH forgotten AS (DELETE FROM warmstandby.definitions WHERE component = $1)
 DELETE FROM warmstandby.cursor WHERE component = $1;
 
 -- name: set_node_guard

@@ -143,12 +143,17 @@ _ALL: Final = (
         "REVOKE EXECUTE ON FUNCTION twice FROM PUBLIC",
     ),
     change(
+        "rights that were given before",
+        "GRANT SELECT ON city TO {role}; GRANT UPDATE (name) ON city TO {role}",
+    ),
+    change(
         "default rights",
         "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO {role}; CREATE TABLE given (id int PRIMARY KEY)",
     ),
     change(
         "owner",
-        "ALTER TABLE large OWNER TO {role}; ALTER FUNCTION twice(int) OWNER TO {role}; ALTER VIEW rich OWNER TO {role}",
+        "ALTER TABLE large OWNER TO {role}; ALTER TABLE city OWNER TO {role}; "
+        "ALTER FUNCTION twice(int) OWNER TO {role}; ALTER VIEW rich OWNER TO {role}",
     ),
     change("row security", "ALTER TABLE large ENABLE ROW LEVEL SECURITY; CREATE POLICY few ON large USING (id < 9)"),
     change("rule", "CREATE RULE quiet AS ON DELETE TO diary DO INSTEAD NOTHING"),

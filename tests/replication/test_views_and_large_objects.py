@@ -176,22 +176,24 @@ async def test_equal_large_objects_do_not_travel(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "contents"),
+    ("given", "change", "contents"),
     [
-        ("SELECT lo_from_bytea(2001, 'new')", [2001]),
-        ("SELECT lo_create(2002)", [2002]),
-        ("SELECT lo_put(1001, 1, 'N')", [1001]),
-        ("SELECT lo_put(1003, 2399999, decode('ffff', 'hex'))", [1003]),
-        ("SELECT lo_put(1002, 2097152, 'x')", [1002]),
-        ("SELECT lo_truncate(lo_open(1003, 131072), 1048576)", [1003]),
-        ("SELECT lo_unlink(2001), lo_create(2001)", [2001]),
-        ("SELECT lo_unlink(2001), lo_unlink(2002)", []),
-        ("COMMENT ON LARGE OBJECT 1001 IS NULL; COMMENT ON LARGE OBJECT 1004 IS 'it''s \\ %s'", []),
+        ("", "SELECT lo_from_bytea(2001, 'new')", [2001]),
+        ("", "SELECT lo_create(2002)", [2002]),
+        ("", "SELECT lo_put(1001, 1, 'N')", [1001]),
+        ("", "SELECT lo_put(1003, 2399999, decode('ffff', 'hex'))", [1003]),
+        ("", "SELECT lo_put(1002, 2097152, 'x')", [1002]),
+        ("", "SELECT lo_truncate(lo_open(1003, 131072), 1048576)", [1003]),
+        ("SELECT lo_from_bytea(2003, 'full')", "SELECT lo_unlink(2003), lo_create(2003)", [2003]),
+        ("SELECT lo_from_bytea(2004, 'old'), lo_create(2005)", "SELECT lo_unlink(2004), lo_unlink(2005)", []),
+        ("", "COMMENT ON LARGE OBJECT 1001 IS NULL; COMMENT ON LARGE OBJECT 1004 IS 'it''s \\ %s'", []),
     ],
     ids=["new", "new empty", "changed", "longer by one byte", "gap", "cut", "emptied", "removed", "comments"],
 )
-async def test_just_the_changed_contents_travel(world: World, change: str, contents: list[int]) -> None:
+async def test_just_the_changed_contents_travel(world: World, given: str, change: str, contents: list[int]) -> None:
     """By content: whose oid stayed is not equal for that."""
+    if given:
+        await asked(world, given)
     assert (await asked(world, change))[0] == contents
 
 

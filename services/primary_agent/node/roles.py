@@ -143,7 +143,8 @@ class Roles:
             if closed_for is not None and closed_for.peer != caller:
                 raise TransitionRefused(
                     f"node {self._node.record.node_id} is closed for a promotion of node {closed_for.peer}",
-                    hint=f"Start node {closed_for.peer}. If its server is off for good: `warmstandby force-active`.",
+                    hint=f"Start node {closed_for.peer}. If its server is off for good: `warmstandby force-active "
+                    f"--confirm-node {caller} --peers-are-off --reason WHY` on node {caller}.",
                 )
         return self._node.view()
 

@@ -3,23 +3,20 @@
 Annotations are evaluated here (no `from __future__ import annotations`): FastAPI reads `Depends(caller)` out of them.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
 
 from services.primary_agent.export.holding import HoldingService
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
+from services.primary_agent.routes.exports import STREAM, ExportId
 from shared.errors import DatabaseUnreachable, ExportGone, NotFound, RequestError, TableLocked, TableRewritten
 from shared.http.problem import problem_responses
 from shared.http.streams import ByteStream, Sink
 from shared.replication.verification import MOST_BITS, MOST_CHOSEN, Holding
 
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The bytes.", "content": {"application/octet-stream": {}}}
-}
 _READ: Final = (RequestError, NotFound, ExportGone, TableRewritten, TableLocked, DatabaseUnreachable)
 
-ExportId = Annotated[str, Path(description="The export's id, from its manifest.")]
 Number = Annotated[int, Path(ge=0, description="The table's number among those held.")]
 Bits = Annotated[int, Query(ge=0, le=MOST_BITS, description="Rows are divided into 2^bits parts by a hash of the key.")]
 
@@ -43,7 +40,7 @@ def holding_router(holding: HoldingService, caller: Caller) -> APIRouter:
         operation_id="readTableDigests",
         summary="Digests of the parts of a table",
         response_class=ByteStream,
-        responses={**_STREAM, **problem_responses(*CALLER_ERRORS, *_READ)},
+        responses={**STREAM, **problem_responses(*CALLER_ERRORS, *_READ)},
     )
     async def read_digests(
         export_id: ExportId,
@@ -65,7 +62,7 @@ def holding_router(holding: HoldingService, caller: Caller) -> APIRouter:
         operation_id="readTableHashes",
         summary="Keys and hashes of the rows of some parts of a table",
         response_class=ByteStream,
-        responses={**_STREAM, **problem_responses(*CALLER_ERRORS, *_READ)},
+        responses={**STREAM, **problem_responses(*CALLER_ERRORS, *_READ)},
     )
     async def read_hashes(
         export_id: ExportId,

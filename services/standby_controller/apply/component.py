@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from functools import partial
@@ -44,7 +45,6 @@ from shared.errors import (
     DatabaseMissing,
     Divergence,
     PeerRefusal,
-    RightsMissing,
     SchemaChanged,
     SyncRunning,
     TableRewritten,
@@ -260,13 +260,17 @@ class _ComponentSync:
                     definitions_token=manifest.definitions_token,
                 )
                 placing = Placing(finish, None if rescue is None else rescue.save, keeps_farther_sequences=True)
-                before = await read_own_entries(session, self._settings, self._component.database, like=manifest)
+                bring = partial(self._carrier.apply, session, export, placing, rescue)
+                before = await read_entries_kept(session, self._component.name)
+                if before is None:
+                    before = await read_own_entries(session, self._settings, self._component.database, like=manifest)
                 async with self._redefinition(session, manifest, before) as change:
-                    if missing := change.missing():
-                        raise SchemaChanged(
-                            f"since both nodes were equal, definitions changed: {change.words} ({missing})"
-                        )
-                    written = await change.carry(session, lambda: self._carrier.apply(session, export, placing, rescue))
+                    if isinstance(change, PeerRefusal):
+                        written = await self._without_definitions(bring, change)
+                    elif change.missing():
+                        raise SchemaChanged(f"since both nodes were equal, {change.words}")
+                    else:
+                        written = await change.carry(session, bring)
         await self._carrier.confirm(manifest)
         outcome = self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
         return outcome if rescue is None else replace(outcome, rescue=rescue.saved)
@@ -304,27 +308,33 @@ class _ComponentSync:
             elif before is None:
                 raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
             else:
-                try:
-                    async with self._redefinition(session, manifest, before) as change:
-                        if missing := change.missing() - whole:
-                            return missing
+                async with self._redefinition(session, manifest, before) as change:
+                    if isinstance(change, PeerRefusal):
+                        placing = self._move(session, cursor, manifest)
+                        bring = partial(self._carrier.apply, session, export, placing)
+                        written = await self._without_definitions(bring, change)
+                    elif missing := change.missing() - whole:
+                        return missing
+                    else:
                         if not change.difference.is_empty:
                             await self._guard.note_before(session)
-                        written = await change.carry(session, lambda: self._carrier.apply(session, export, placing))
+                        written = await change.carry(session, partial(self._carrier.apply, session, export, placing))
                         reason = None if change.difference.is_empty else change.words
                         definitions = change.difference.changed[:_TOLD]
-                except PeerRefusal as refusal:
-                    if refusal.peer_code != RightsMissing.code or manifest.schema_change is not None:
-                        raise
-                    # the rows fit: they are brought, and the definitions by the sync that may read them
-                    written = await self._carrier.apply(session, export, self._move(session, cursor, manifest))
-                    self._carrier.left += (UnkeptTable(name="definitions", reason=refusal.detail),)
         await self._carrier.confirm(manifest)
         return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA, definitions=definitions)
 
+    async def _without_definitions(
+        self, bring: Callable[[], Awaitable[dict[str, int]]], refusal: PeerRefusal
+    ) -> dict[str, int]:
+        """Bring rows that fit; the definitions are brought by the sync that may read them."""
+        written = await bring()
+        self._carrier.left += (UnkeptTable(name="definitions", reason=refusal.detail),)
+        return written
+
     def _redefinition(
         self, session: Session, manifest: Manifest, before: tuple[Entry, ...] | None
-    ) -> AbstractAsyncContextManager[Redefinition]:
+    ) -> AbstractAsyncContextManager[Redefinition | PeerRefusal]:
         self._progress.enter(SyncPhase.SCHEMA)
         return fetch_redefinition(
             session,

@@ -8,19 +8,18 @@ import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, Protocol
+from typing import Final
 
 import asyncpg
 
 from services.standby_controller.apply.cursor import hold_guard
 from services.standby_controller.apply.restore import SchemaArchive, seed_folder
 from services.standby_controller.apply.target import use_origin
-from services.standby_controller.apply.views import fill_views
 from services.standby_controller.definitions.archive import Entry, read_entries
 from services.standby_controller.definitions.difference import Difference, find_difference
 from services.standby_controller.definitions.keeping import keep_entries
 from services.standby_controller.progress import Progress
-from shared.errors import SchemaChanged
+from shared.errors import PeerRefusal, RightsMissing, SchemaChanged
 from shared.node.client import NodeClient
 from shared.postgres.catalog import describe_server
 from shared.postgres.dump import dump_definitions
@@ -45,21 +44,14 @@ _NOT_OURS: Final = (
 """Errors of the moment: another attempt may find them gone."""
 
 
-class Archive(Protocol):
-    """The definitions as the active node dumped them."""
-
-    async def write_script(self, numbers: frozenset[int]) -> str:
-        """Return SQL that makes these entries."""
-
-
 class Redefinition:
-    """What changes, and the archive that it is made from; the caller holds a transaction and the guard."""
+    """What changes, and the archive that it is made from."""
 
     def __init__(
         self,
         component: ComponentSettings,
         manifest: Manifest,
-        archive: Archive,
+        archive: SchemaArchive,
         after: tuple[Entry, ...],
         difference: Difference,
     ) -> None:
@@ -121,18 +113,9 @@ class Redefinition:
         await self._make(session, self.difference.index)
         await self._run(session, self.difference.attach)
         await self._make(session, self.difference.finish)
-        await fill_views(session, self._views_made())
         for name in self.difference.copied:
             await session.execute(_QUERIES["analyze"].format(table=qualified(name.schema_name, name.name)))
         await keep_entries(session, self._component.name, self._after)
-
-    def _views_made(self) -> list[TableName]:
-        made = {
-            (entry.schema, entry.tag)
-            for entry in self._after
-            if entry.kind == "MATERIALIZED VIEW" and entry.dump_id in self.difference.make
-        }
-        return [view for view in self._manifest.populated_views if (view.schema_name, view.name) in made]
 
     async def _make(self, session: Session, numbers: frozenset[int]) -> None:
         script = await self._archive.write_script(numbers)
@@ -157,20 +140,27 @@ async def fetch_redefinition(
     manifest: Manifest,
     before: tuple[Entry, ...] | None,
     progress: Progress,
-) -> AsyncIterator[Redefinition]:
+) -> AsyncIterator[Redefinition | PeerRefusal]:
     """Bring the active node's definitions here, and compare them with those that the copy is made of.
 
     Where those cannot be known (None), the copy is taken to have what its tables' rows need, and only that is noted.
+    Gives the refusal where the agent may not read the definitions, and the rows fit without them.
     """
-    archive = await SchemaArchive.fetch(
-        settings,
-        client,
-        manifest,
-        database=component.database,
-        seed_id=f"{component.name}-{secrets.token_hex(6)}",
-        is_superuser=await session.fetchval(_TARGET["is_superuser"]),
-        progress=progress,
-    )
+    try:
+        archive = await SchemaArchive.fetch(
+            settings,
+            client,
+            manifest,
+            database=component.database,
+            seed_id=f"{component.name}-{secrets.token_hex(6)}",
+            is_superuser=await session.fetchval(_TARGET["is_superuser"]),
+            progress=progress,
+        )
+    except PeerRefusal as refusal:
+        if refusal.peer_code != RightsMissing.code or manifest.schema_change is not None:
+            raise
+        yield refusal
+        return
     try:
         after = await archive.entries()
         difference = find_difference(after if before is None else before, after)
@@ -216,5 +206,5 @@ def _refusing(statement: str) -> Iterator[None]:
     except _NOT_OURS:
         raise
     except asyncpg.PostgresError as error:
-        first = statement.strip().partition("\n")[0][:80]
+        first = next((line for line in statement.splitlines() if line.strip(" -")), "").lstrip("- ")[:80]
         raise SchemaChanged(f"definitions could not be changed in place ({first}): {error}") from error

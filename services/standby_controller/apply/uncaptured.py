@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from services.standby_controller.apply.comparing import compare_tables
-from services.standby_controller.apply.difference import place_difference
 from services.standby_controller.apply.large_objects import NAME, StagedObjects, stage_objects
 from services.standby_controller.apply.merge import Placing, switch_firing
+from services.standby_controller.apply.row_difference import place_difference
 from services.standby_controller.apply.staging import StagedTable, stage_delta
 from services.standby_controller.apply.views import StagedViews, stage_views
 from services.standby_controller.progress import Progress

@@ -26,7 +26,7 @@ from shared.replication.model import ExportedTable, Manifest, TableMode, TableNa
 _QUERIES: Final = load_queries("services.standby_controller.apply", "uncaptured.sql")
 _SEED: Final = load_queries("services.standby_controller.apply", "seed.sql")
 _TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
-_NOT_HERE: Final = "materialized view made since the full copy: the next one brings it"
+_NOT_HERE: Final = "materialized view that is not here yet: the sync that brings its definition fills it"
 _log = logging.getLogger(__name__)
 
 Digests = Mapping[str, tuple[int, str]]

@@ -9,10 +9,6 @@ SELECT entries FROM warmstandby.definitions WHERE component = $1;
 INSERT INTO warmstandby.definitions (component, entries) VALUES ($1, $2)
 ON CONFLICT (component) DO UPDATE SET entries = excluded.entries;
 
--- name: forget_entries
--- Note that it is not known what the copy is made of.
-DELETE FROM warmstandby.definitions WHERE component = $1;
-
 -- name: prepare_making
 -- Have definitions mean what they say, as pg_restore does.
 SET LOCAL search_path = '';

@@ -157,6 +157,7 @@ class _Comparison:
     def _goes_by_itself(self, old: Entry, attached: set[int]) -> bool:
         """Say whether dropping what it belongs to does it."""
         gone = [self._old[number] for number in old.depends_on if number in self._gone]
+        gone = [other for other in gone if other.kind not in _RIGHTS]  # the rights on a column outlive the table's
         if old.kind in _WITH_TABLE:
             is_leaf_index = old.dump_id in attached and any(other.kind == old.kind for other in gone)
             return is_leaf_index or any(other.kind in _TABLES and _owns(other, old) for other in gone)

@@ -21,8 +21,3 @@ async def read_entries_kept(session: Session, component: str) -> tuple[Entry, ..
 async def keep_entries(session: Session, component: str, entries: Sequence[Entry]) -> None:
     """Note what the copy is made of from now on."""
     await session.execute(_QUERIES["keep_entries"], component, pack(entries))
-
-
-async def forget_entries(session: Session, component: str) -> None:
-    """Note that this is not known, so that the next change of a definition is brought by a full copy."""
-    await session.execute(_QUERIES["forget_entries"], component)

@@ -102,6 +102,23 @@ def test_what_is_said_is_taken_back() -> None:
     assert not found.make | found.index | found.finish | {one.name for one in found.copied}
 
 
+def test_rights_on_a_column_are_taken_back_with_those_on_its_table() -> None:
+    """Each by its own statement: what the table's takes away is not all that the column's gave."""
+    column = entry(
+        "ACL",
+        "COLUMN t.id",
+        "GRANT UPDATE(id) ON TABLE public.t TO reader;\n",
+        TABLE,
+        RIGHTS,
+        section=Section.NONE,
+    )
+    found = find_difference((*BEFORE, column), tuple(one for one in BEFORE if one is not RIGHTS))
+    assert found.undo == (
+        "REVOKE UPDATE(id) ON TABLE public.t FROM reader;",
+        "REVOKE SELECT ON TABLE public.t FROM reader;\nGRANT ALL ON TABLE public.t TO app;",
+    )
+
+
 def test_what_no_statement_brings_about_calls_for_a_full_copy() -> None:
     strange = entry("STRANGE", "s", "DO SOMETHING;")
     with pytest.raises(SchemaChanged, match=r"strange public\.s changed"):
