@@ -34,6 +34,8 @@ class Proxy:
         self.port = ports.reserve_port()
         self.delay_seconds = delay_seconds
         self.passage = Passage.PASS
+        self.bytes_back = 0
+        """So many came from the target by now."""
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
         self._passing = asyncio.Event()
@@ -81,18 +83,19 @@ class Proxy:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._pump(reader, onward))
-                group.create_task(self._pump(onward_reader, writer))
+                group.create_task(self._pump(onward_reader, writer, is_back=True))
         finally:
             self._drop(onward)
             self._drop(writer)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, is_back: bool = False) -> None:
         """Carry bytes one way to their end; then let the other side know."""
         with contextlib.suppress(OSError):
             while data := await reader.read(_CHUNK):
                 if self.passage is Passage.DELAY:
                     await asyncio.sleep(self.delay_seconds)
                 await self._passing.wait()
+                self.bytes_back += len(data) * is_back
                 writer.write(data)
                 await writer.drain()
         if not writer.is_closing():

@@ -138,6 +138,13 @@ class CaptureSettings(Section):
     )
 
 
+class TransferCompression(StrEnum):
+    """How what a sync reads is packed on its way."""
+
+    OFF = "off"
+    GZIP = "gzip"
+
+
 class ControllerSettings(ListenSettings):
     """[controller]: the service that follows the other node."""
 
@@ -152,6 +159,11 @@ class ControllerSettings(ListenSettings):
         "a name server does; a standby that reaches none of them never promotes itself.",
     )
     parallel_copies: int = Field(2, ge=1, le=16, description="Tables copied at a time by a seed.")
+    transfer_compression: TransferCompression = Field(
+        TransferCompression.OFF,
+        description="`gzip` packs what this node reads from the other, for which that one needs a processor: "
+        "for lines of less than about 500 Mbit/s.",
+    )
     lock_timeout_seconds: float = Field(10.0, gt=0, description="Longest wait for a lock on a table of the standby.")
     compare_from_bytes: int = Field(
         2**30,

@@ -1,4 +1,6 @@
-"""Bytes that a producer writes straight into an HTTP answer, with back-pressure and without a copy in memory."""
+"""Bytes that a producer writes straight into an HTTP answer, with back-pressure and without a copy in memory; packed
+where the reader asks for that.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +8,11 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+
+from shared.http.packing import CODING, Packer
 
 BUFFER_BYTES: Final = 256 * 1024
 
@@ -32,15 +37,18 @@ class ByteStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the producer until it ends or the reader leaves."""
+        packer = Packer() if CODING in Headers(scope=scope).get("accept-encoding", "") else None
+        if packer is not None:
+            self.headers["Content-Encoding"] = CODING
         try:
             async with asyncio.TaskGroup() as group:
-                work = group.create_task(self._produce(send))
+                work = group.create_task(self._produce(send, packer))
                 watch = group.create_task(_cancel_when_gone(work, receive))
                 work.add_done_callback(lambda _: watch.cancel())
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
-    async def _produce(self, send: Send) -> None:
+    async def _produce(self, send: Send, packer: Packer | None) -> None:
         pending = bytearray()
         has_begun = False
 
@@ -54,13 +62,15 @@ class ByteStream(Response):
             nonlocal pending
             pending += chunk
             if len(pending) >= BUFFER_BYTES:
-                body, pending = bytes(pending), bytearray()
-                await begin()
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                block, pending = bytes(pending), bytearray()
+                if body := block if packer is None else await packer.pack(block):
+                    await begin()
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
 
         await self._producer(sink)
+        body = bytes(pending) if packer is None else await packer.pack(bytes(pending)) + packer.finish()
         await begin()
-        await send({"type": "http.response.body", "body": bytes(pending), "more_body": False})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _cancel_when_gone(work: asyncio.Task[None], receive: Receive) -> None:

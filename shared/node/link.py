@@ -19,11 +19,12 @@ from pydantic import ValidationError
 
 from shared.clock import Clock, SystemClock
 from shared.errors import PeerError, PeerUnreachable, ProtocolMismatch, TransferIncomplete, WrongPair
+from shared.http.packing import CODING, Damaged, unpack
 from shared.http.tls import client_context
 from shared.node.failures import describe, explain_failure, explain_refusal
 from shared.node.model import Wire
 from shared.node.protocol import Speaker, read_speaker
-from shared.settings import Settings
+from shared.settings import Settings, TransferCompression
 
 DEADLINE_SECONDS: Final = 3.0
 SILENCE_SECONDS: Final = 3600.0  # of a stream: the other server may search long for the first row
@@ -135,11 +136,14 @@ class NodeLink:
             raise explain_failure(self._name, error) from error
 
     async def _chunks(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        chunks = response.aiter_raw()
         try:
-            async for chunk in response.aiter_raw():
+            async for chunk in unpack(chunks) if response.headers.get("Content-Encoding") == CODING else chunks:
                 yield chunk
         except httpx.HTTPError as error:
             raise TransferIncomplete(f"{self._name}: the stream broke: {describe(error)}") from error
+        except Damaged as error:
+            raise TransferIncomplete(f"{self._name}: the stream is damaged: {error}") from error
 
     def _check(self, response: httpx.Response, *, is_named: bool) -> None:
         if not response.is_success:
@@ -191,15 +195,16 @@ def peer_http(settings: Settings, url: str) -> httpx.AsyncClient:
     transport = httpx.AsyncHTTPTransport(
         verify=client_context(settings.tls.ca_file) if has_tls else False, trust_env=False, limits=_LIMITS
     )
-    return _http(transport, url, settings.node.key.get_secret_value())
+    coding = CODING if settings.controller.transfer_compression is TransferCompression.GZIP else "identity"
+    return _http(transport, url, settings.node.key.get_secret_value(), coding)
 
 
 def own_http(settings: Settings) -> httpx.AsyncClient:
     """Return the way to this node's own agent, over its unix socket and without a key."""
     transport = httpx.AsyncHTTPTransport(uds=str(settings.agent_socket), verify=False, trust_env=False)
-    return _http(transport, "http://agent", None)
+    return _http(transport, "http://agent", None, "identity")
 
 
-def _http(transport: httpx.AsyncHTTPTransport, base_url: str, key: str | None) -> httpx.AsyncClient:
-    headers = {"Accept-Encoding": "identity"} | ({} if key is None else {"Authorization": f"Bearer {key}"})
+def _http(transport: httpx.AsyncHTTPTransport, base_url: str, key: str | None, coding: str) -> httpx.AsyncClient:
+    headers = {"Accept-Encoding": coding} | ({} if key is None else {"Authorization": f"Bearer {key}"})
     return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers, trust_env=False)

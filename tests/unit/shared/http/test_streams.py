@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -26,7 +27,7 @@ async def served(producer: Producer) -> AsyncIterator[Callable[[], httpx.AsyncCl
         return ByteStream(producer)
 
     async with running(tcp_server(app, AgentSettings(listen="127.0.0.1:0"), "agent")) as server:
-        yield lambda: httpx.AsyncClient(base_url=server.address)
+        yield lambda: httpx.AsyncClient(base_url=server.address, headers={"Accept-Encoding": "identity"})
 
 
 async def test_all_bytes_arrive() -> None:
@@ -37,6 +38,20 @@ async def test_all_bytes_arrive() -> None:
     async with served(produce) as client, client() as http:
         content = (await http.get("/stream")).content
     assert content == b"".join(b"%09d\n" % number * 20 for number in range(5000))
+
+
+async def test_a_reader_that_asks_for_it_gets_the_bytes_packed() -> None:
+    async def produce(sink: Sink) -> None:
+        for _ in range(5000):
+            await sink(b"1\tthe same row\n" * 20)
+
+    async with served(produce) as client, client() as http:
+        for coding, is_packed in (("gzip", True), ("identity", False)):
+            async with http.stream("GET", "/stream", headers={"Accept-Encoding": coding}) as response:
+                wire = b"".join([chunk async for chunk in response.aiter_raw()])
+            assert (response.headers.get("Content-Encoding") == "gzip") is is_packed
+            assert (len(wire) < 100_000) is is_packed
+            assert (gzip.decompress(wire) if is_packed else wire) == b"1\tthe same row\n" * 100_000
 
 
 async def test_an_error_before_the_first_byte_has_its_own_status() -> None:
