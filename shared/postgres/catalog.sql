@@ -23,7 +23,9 @@ WITH member AS (
            bool_and(a.attnotnull AND a.attgenerated = '') FILTER (WHERE a.attnum = ANY (k.columns)) AS is_usable,
            bit_xor(hash_record_extended(ROW(a.attnum, a.xmin), 0))::text AS token,
            bit_xor(hash_record_extended(ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attgenerated,
-                                            a.attidentity, a.attcollation, a.attisdropped, g.adbin::text), 0)) AS shape
+                                            a.attidentity, a.attcollation, a.attisdropped, g.adbin::text), 0)) AS shape,
+           bit_xor(hash_record_extended(ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attidentity,
+                                            a.attcollation, a.attisdropped, g.adbin::text), 0)) AS columns
       FROM pg_attribute AS a
       JOIN pg_class AS t ON t.oid = a.attrelid AND t.relkind IN ('r', 'm', 'f')
       LEFT JOIN identity AS k ON k.indrelid = a.attrelid
@@ -54,7 +56,7 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        a.token,
        md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape,
                      array_to_string(a.key, ','), a.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
-       md5(concat_ws('|', c.relkind, c.relpersistence, a.shape, array_to_string(a.key, ','), a.is_usable)) AS columns_shape,
+       md5(concat_ws('|', c.relkind, c.relpersistence, a.columns, array_to_string(a.key, ','), a.is_usable)) AS columns_shape,
        k.indexrelid AS key_index,
        CASE WHEN a.is_usable THEN a.key ELSE '{}' END AS key,
        coalesce(u.unique_count, 0) > CASE WHEN a.is_usable THEN 1 ELSE 0 END OR coalesce(u.has_exclusion, false) AS has_more_unique,

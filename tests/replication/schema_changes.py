@@ -60,8 +60,16 @@ _ALL: Final = (
     change("column renamed", "ALTER TABLE city RENAME COLUMN name TO title", "city"),
     change("column of another type", "ALTER TABLE city ALTER COLUMN note TYPE varchar(80)", "city"),
     change("column rewritten", "ALTER TABLE diary ALTER COLUMN id TYPE bigint", "diary"),
-    change("default changed", "ALTER TABLE city ALTER COLUMN name SET DEFAULT 'none'", "city"),
-    change("not null", "ALTER TABLE city ALTER COLUMN name SET NOT NULL", "city"),
+    change("default changed", "ALTER TABLE city ALTER COLUMN name SET DEFAULT 'none'"),
+    change("default dropped", "ALTER TABLE large ALTER COLUMN amount DROP DEFAULT"),
+    change(
+        "not null",
+        "INSERT INTO city (name) VALUES (NULL); UPDATE city SET name = 'named' WHERE name IS NULL; "
+        "ALTER TABLE city ALTER COLUMN name SET NOT NULL",
+    ),
+    change(
+        "null allowed", "ALTER TABLE large ALTER COLUMN note DROP NOT NULL; UPDATE large SET note = NULL WHERE id = 1"
+    ),
     change("table made", "CREATE TABLE fresh AS SELECT n AS id FROM generate_series(1, 9) AS n", "fresh"),
     change("table made with key and view", "CREATE TABLE f2 (id int PRIMARY KEY); CREATE VIEW v2 AS TABLE f2"),
     change("table dropped", "DROP TABLE diary"),
@@ -104,7 +112,11 @@ _ALL: Final = (
     change("index made", "CREATE INDEX large_note ON large (note) WHERE amount > 5"),
     change("index dropped", "DROP INDEX reading_sensor"),
     change("unique constraint", "ALTER TABLE large ADD UNIQUE (note)"),
-    change("check constraint", "ALTER TABLE city ADD CHECK (name <> '')", "city"),
+    change(
+        "check constraint",
+        "UPDATE city SET name = 'short' WHERE id = 1; UPDATE city SET name = 'tall' WHERE id > 1 AND name = 'short'; "
+        "ALTER TABLE city ADD CHECK (name <> 'city 1')",
+    ),
     change("foreign key dropped", "ALTER TABLE city DROP CONSTRAINT city_large_id_fkey"),
     change("foreign key made", "ALTER TABLE diary ADD FOREIGN KEY (id) REFERENCES large"),
     change(
@@ -171,7 +183,9 @@ _ALL: Final = (
         "CREATE FUNCTION heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
         "CREATE EVENT TRIGGER ears ON ddl_command_end EXECUTE FUNCTION heard()",
     ),
-    change("storage parameters", "ALTER TABLE large SET (fillfactor = 70)", "large"),
+    change(
+        "storage parameters", "ALTER TABLE large SET (fillfactor = 70); ALTER TABLE city SET (autovacuum_enabled = off)"
+    ),
 )
 
 # One of each kind in the normal tier.

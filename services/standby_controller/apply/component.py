@@ -19,6 +19,7 @@ from services.standby_controller.apply.cursor import Cursor, move_cursor, read_c
 from services.standby_controller.apply.guards import SourceGuard
 from services.standby_controller.apply.merge import Placing
 from services.standby_controller.apply.patience import ask_patiently, try_again
+from services.standby_controller.apply.properties import bring_properties
 from services.standby_controller.apply.redefinition import Redefinition, fetch_redefinition, read_own_entries
 from services.standby_controller.apply.restore import clear_archives
 from services.standby_controller.apply.returning import Return, bring_keys, find_return, roll_back_prepared
@@ -271,6 +272,7 @@ class _ComponentSync:
                         raise SchemaChanged(f"since both nodes were equal, {change.words}")
                     else:
                         written = await change.carry(session, bring)
+            await self._bring_properties(session, manifest)
         await self._carrier.confirm(manifest)
         outcome = self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA)
         return outcome if rescue is None else replace(outcome, rescue=rescue.saved)
@@ -321,8 +323,13 @@ class _ComponentSync:
                         written = await change.carry(session, partial(self._carrier.apply, session, export, placing))
                         reason = None if change.difference.is_empty else change.words
                         definitions = change.difference.changed[:_TOLD]
+        await self._bring_properties(session, manifest)
         await self._carrier.confirm(manifest)
         return self._carrier.outcome(manifest, reason, written, kind=SyncKind.DELTA, definitions=definitions)
+
+    async def _bring_properties(self, session: Session, manifest: Manifest) -> None:
+        """Bring what belongs to the database itself; another attempt finds what is left to do by looking."""
+        self._carrier.left += await bring_properties(session, self._component.database, manifest.database)
 
     async def _without_definitions(
         self, bring: Callable[[], Awaitable[dict[str, int]]], refusal: PeerRefusal

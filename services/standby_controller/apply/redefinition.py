@@ -112,6 +112,7 @@ class Redefinition:
     async def _end(self, session: Session) -> None:
         await self._make(session, self.difference.index)
         await self._run(session, self.difference.attach)
+        await self._run(session, self.difference.tighten)
         await self._make(session, self.difference.finish)
         for name in self.difference.copied:
             await session.execute(_QUERIES["analyze"].format(table=qualified(name.schema_name, name.name)))

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Iterable
 from typing import Final
 
 import asyncpg
 
 from services.standby_controller.apply.cursor import hold_node_guard
+from services.standby_controller.definitions.properties import write_comment, write_grants, write_setting
 from shared.errors import PostgresError, SeedRefused
 from shared.log import fields_of
 from shared.postgres.application import read_standing
@@ -89,10 +89,10 @@ class Shadow:
         with translated(f"setting the properties of database {self.live}"):
             await self._session.execute(f"ALTER DATABASE {name} CONNECTION LIMIT {properties.connection_limit}")
             if properties.comment is not None:
-                await self._session.execute(f"COMMENT ON DATABASE {name} IS {quote_literal(properties.comment)}")
+                await self._session.execute(write_comment(name, properties.comment))
             for setting in properties.settings:
-                await self._try(_write_setting(name, setting.role, setting.assignment))
-            for statement in _write_grants(name, properties):
+                await self._try(write_setting(name, setting.role, setting.assignment))
+            for statement in write_grants(name, properties):
                 await self._try(statement)
 
     async def _try(self, statement: str) -> None:
@@ -206,27 +206,3 @@ def _write_locale(properties: DatabaseProperties) -> str:
         case _:
             parts += ["LOCALE_PROVIDER libc"]
     return " ".join(parts)
-
-
-def _write_setting(database: str, role: str | None, assignment: str) -> str:
-    name, _, value = assignment.partition("=")
-    target = f"DATABASE {database}" if role is None else f"ROLE {quote_identifier(role)} IN DATABASE {database}"
-    # List settings are stored as they were written, quotes and all; one literal would make one element of them.
-    written = value if name.lower() in _LIST_SETTINGS and value else quote_literal(value)
-    return f"ALTER {target} SET {quote_identifier(name)} TO {written}"
-
-
-_LIST_SETTINGS: Final = frozenset(
-    {"search_path", "datestyle", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
-)
-
-
-def _write_grants(database: str, properties: DatabaseProperties) -> Iterable[str]:
-    if properties.grants is None:
-        yield f"GRANT CONNECT ON DATABASE {database} TO PUBLIC"
-        return
-    yield f"REVOKE ALL ON DATABASE {database} FROM PUBLIC"
-    for grant in properties.grants:
-        grantee = "PUBLIC" if grant.grantee is None else quote_identifier(grant.grantee)
-        option = " WITH GRANT OPTION" if grant.is_grantable else ""
-        yield f"GRANT {grant.privilege} ON DATABASE {database} TO {grantee}{option}"

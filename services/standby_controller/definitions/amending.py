@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from services.standby_controller.definitions.archive import Entry
+from services.standby_controller.definitions.tables import alter_table
 
 _LABEL: Final = re.compile(r"^    ('(?:[^']|'')*'),?$", re.MULTILINE)
 _ENUM: Final = re.compile(r"CREATE (?:TYPE) (?P<name>.+) AS ENUM \(\n")
@@ -20,6 +21,7 @@ class Amendment:
 
     statements: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    after_rows: tuple[str, ...] = ()
 
 
 def amend(old: Entry, new: Entry) -> Amendment | None:
@@ -39,6 +41,9 @@ def amend(old: Entry, new: Entry) -> Amendment | None:
         case "CONSTRAINT" | "INDEX":
             followed = _follow_up(old, new)
             return None if followed is None else Amendment((*followed, *owner))
+        case "TABLE":
+            change = alter_table(old.definition, new.definition)
+            return None if change is None else Amendment((*change.loosen, *owner), after_rows=change.tighten)
         case "TYPE":
             added = _add_labels(old, new)
             return None if added is None else Amendment(owner, added)

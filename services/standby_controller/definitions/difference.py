@@ -36,6 +36,8 @@ class Difference:
     """Made once the rows are there."""
     attach: tuple[str, ...]
     """Partitions that are attached once their own indexes are there, so that the table's make no others."""
+    tighten: tuple[str, ...]
+    """What only the new rows need satisfy."""
     finish: frozenset[int]
     copied: frozenset[TableName]
     """Tables made anew, or with another key, whose rows are all to be brought."""
@@ -89,6 +91,7 @@ class _Comparison:
             amend=tuple(text for _, found in amended for text in found.statements),
             index=_numbers(entry for entry in rows_first if entry.kind in _FIRST_AFTER_ROWS),
             attach=tuple(entry.definition for entry in attach),
+            tighten=tuple(text for _, found in amended for text in found.after_rows),
             finish=_numbers(entry for entry in rows_first if entry.kind not in _FIRST_AFTER_ROWS),
             copied=frozenset(
                 TableName(schema_name=entry.schema, name=entry.tag)
@@ -108,7 +111,7 @@ class _Comparison:
         self._changed.append(
             f"{(olds or news)[0].words} {'changed' if olds and news else 'is new' if news else 'gone'}"
         )
-        if len(olds) == len(news) == 1:
+        if len(olds) == len(news) == 1 and not self._is_of_a_family(olds[0], news[0]):
             amendment = amend(olds[0], news[0])
             if amendment is not None:
                 self._amended[olds[0].dump_id] = news[0], amendment
@@ -116,6 +119,16 @@ class _Comparison:
         self._fresh.update(entry.dump_id for entry in news)
         for old in olds:
             self._remove(old)
+
+    def _is_of_a_family(self, old: Entry, new: Entry) -> bool:
+        """Say whether a table that changed has partitions or children, or is one: its columns are not its alone."""
+        if old.kind != "TABLE" or old.definition == new.definition:
+            return False
+        return any(
+            one.dump_id in other.depends_on and other.kind in ("TABLE", "TABLE ATTACH")
+            for one, others in ((old, self._before), (new, self._after))
+            for other in others
+        )
 
     def _remove(self, old: Entry) -> None:
         """Note that an entry goes, with all that depends on it; without a statement it takes its table along."""

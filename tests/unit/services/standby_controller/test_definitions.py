@@ -65,7 +65,7 @@ def replaced(old: Entry, definition: str) -> tuple[Entry, ...]:
 
 def test_nothing_changed_is_nothing_to_do() -> None:
     assert find_difference(BEFORE, BEFORE) == Difference(
-        (), (), frozenset(), (), frozenset(), (), frozenset(), frozenset(), ()
+        (), (), frozenset(), (), frozenset(), (), (), frozenset(), frozenset(), ()
     )
     assert find_difference(BEFORE, BEFORE).is_empty
 

@@ -1,0 +1,111 @@
+"""Statements that lead from one CREATE TABLE to the next while the rows stay: defaults, checks, options. Pure.
+
+It reads what pg_dump writes, one column or check a line; what it does not read for certain is made again instead.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Final
+
+_HEAD: Final = re.compile(r"CREATE (?:UNLOGGED )?TABLE (?P<name>.+) \($")
+_END: Final = re.compile(r"\)(?P<end>;)?$")
+_OPTIONS: Final = re.compile(r"WITH \((?P<options>.+)\);$")
+_OPTION: Final = re.compile(r"(?P<name>[a-z_.]+)=(?P<value>'[^']*'|[a-z_]+)")
+_CHECK: Final = re.compile(r'    CONSTRAINT (?P<name>"(?:[^"]|"")+"|[^\s"]+) (?P<rule>CHECK \(.+\)(?: NO INHERIT)?)$')
+_COLUMN: Final = re.compile(
+    r'    (?P<name>"(?:[^"]|"")+"|[^\s"]+) (?P<type>.+?)(?: DEFAULT (?P<default>.+?))?(?P<required> NOT NULL)?$'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """Statements for before the rows come, and those that only all of the new rows may satisfy."""
+
+    loosen: tuple[str, ...]
+    tighten: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Table:
+    head: str
+    name: str
+    columns: list[tuple[str, str, str | None, bool]] = field(default_factory=list)
+    """Name, type with all that cannot be altered, default, and whether it is required."""
+    checks: dict[str, str] = field(default_factory=dict)
+    options: dict[str, str] = field(default_factory=dict)
+    rest: str = ""
+
+
+def alter_table(old: str, new: str) -> TableChange | None:
+    """Return what alters a table with neither parents nor children; None where its rows would change, too."""
+    before, after = _read(old), _read(new)
+    if before is None or after is None or (before.head, before.rest) != (after.head, after.rest):
+        return None
+    loosen, tighten = list[str](), list[str]()
+    for was, now in zip_longest(before.columns, after.columns):
+        if was is None or now is None or was[:2] != now[:2]:
+            return None
+        column = f"ALTER TABLE {after.name} ALTER COLUMN {now[0]}"
+        if was[2] != now[2]:
+            loosen.append(f"{column} DROP DEFAULT;" if now[2] is None else f"{column} SET DEFAULT {now[2]};")
+        if was[3] and not now[3]:
+            loosen.append(f"{column} DROP NOT NULL;")
+        if now[3] and not was[3]:
+            tighten.append(f"{column} SET NOT NULL;")
+    for name, rule in before.checks.items():
+        if after.checks.get(name) != rule:
+            loosen.append(f"ALTER TABLE {after.name} DROP CONSTRAINT {name};")
+    for name, rule in after.checks.items():
+        if before.checks.get(name) != rule:
+            tighten.append(f"ALTER TABLE {after.name} ADD CONSTRAINT {name} {rule};")
+    return TableChange((*loosen, *_set_options(before, after)), tuple(tighten))
+
+
+def _set_options(before: _Table, after: _Table) -> list[str]:
+    unset = [name for name in before.options if name not in after.options]
+    changed = [f"{name}={value}" for name, value in after.options.items() if before.options.get(name) != value]
+    statements = [f"ALTER TABLE {after.name} RESET ({', '.join(unset)});"] if unset else []
+    return [*statements, f"ALTER TABLE {after.name} SET ({', '.join(changed)});"] if changed else statements
+
+
+def _read(definition: str) -> _Table | None:
+    lines = definition.splitlines()
+    head = _HEAD.match(lines[0]) if lines else None
+    if head is None:
+        return None
+    table = _Table(lines[0], head["name"])
+    for number, line in enumerate(lines[1:], start=2):
+        end = _END.match(line)
+        if end is not None:
+            return _read_end(table, lines[number:], is_over=end["end"] is not None)
+        if not _read_line(table, line.removesuffix(",")):
+            return None
+    return None
+
+
+def _read_line(table: _Table, line: str) -> bool:
+    if line.count("'") % 2:  # a text goes on in the next line
+        return False
+    if check := _CHECK.match(line):
+        table.checks[check["name"]] = check["rule"]
+    elif (column := _COLUMN.match(line)) and column["name"] != "CONSTRAINT":
+        table.columns.append((column["name"], column["type"], column["default"], column["required"] is not None))
+    else:
+        return False
+    return True
+
+
+def _read_end(table: _Table, lines: list[str], *, is_over: bool) -> _Table | None:
+    if not is_over:
+        options = _OPTIONS.match(lines[0]) if lines else None
+        if options is None:
+            return None
+        table.options = {one["name"]: one["value"] for one in _OPTION.finditer(options["options"])}
+        if ", ".join(f"{name}={value}" for name, value in table.options.items()) != options["options"]:
+            return None
+        lines = lines[1:]
+    table.rest = "\n".join(lines).strip()
+    return table

@@ -1,0 +1,86 @@
+"""Which changes of a table need no row of it, read from what pg_dump writes."""
+
+from __future__ import annotations
+
+import pytest
+
+from services.standby_controller.definitions.tables import TableChange, alter_table
+
+TABLE = """CREATE TABLE public.city (
+    id integer NOT NULL,
+    "odd name" text DEFAULT 'a, b'::text,
+    size numeric(10,2) DEFAULT (1)::numeric NOT NULL,
+    twice integer GENERATED ALWAYS AS ((id * 2)) STORED,
+    CONSTRAINT city_check CHECK ((size > (0)::numeric))
+)
+WITH (fillfactor='70', autovacuum_enabled=off);
+ALTER TABLE ONLY public.city REPLICA IDENTITY FULL;
+"""
+NOTHING = TableChange((), ())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "wanted"),
+    [
+        ("DEFAULT 'a, b'::text", "DEFAULT 'c'::text", (["\"odd name\" SET DEFAULT 'c'::text"], [])),
+        (" DEFAULT 'a, b'::text", "", (['"odd name" DROP DEFAULT'], [])),
+        ("DEFAULT 'a, b'::text", "DEFAULT 'a, b'::text NOT NULL", ([], ['"odd name" SET NOT NULL'])),
+        (" DEFAULT (1)::numeric NOT NULL", "", (["size DROP DEFAULT", "size DROP NOT NULL"], [])),
+        ("id integer NOT NULL", "id integer", (["id DROP NOT NULL"], [])),
+    ],
+)
+def test_a_column_is_altered(old: str, new: str, wanted: tuple[list[str], list[str]]) -> None:
+    assert old in TABLE
+    loosen, tighten = (tuple(f"ALTER TABLE public.city ALTER COLUMN {one};" for one in half) for half in wanted)
+    assert alter_table(TABLE, TABLE.replace(old, new)) == TableChange(loosen, tighten)
+
+
+def test_a_check_goes_before_the_rows_come_and_is_made_when_they_are_there() -> None:
+    new = TABLE.replace("size > (0)", "size > (1)").replace(
+        "    CONSTRAINT", "    CONSTRAINT other CHECK ((id > 1)) NO INHERIT,\n    CONSTRAINT"
+    )
+    assert alter_table(TABLE, new) == TableChange(
+        ("ALTER TABLE public.city DROP CONSTRAINT city_check;",),
+        (
+            "ALTER TABLE public.city ADD CONSTRAINT other CHECK ((id > 1)) NO INHERIT;",
+            "ALTER TABLE public.city ADD CONSTRAINT city_check CHECK ((size > (1)::numeric));",
+        ),
+    )
+
+
+def test_options_are_set_and_reset() -> None:
+    new = TABLE.replace("fillfactor='70', autovacuum_enabled=off", "autovacuum_enabled=on, toast.fillfactor='9'")
+    assert alter_table(TABLE, new) == TableChange(
+        (
+            "ALTER TABLE public.city RESET (fillfactor);",
+            "ALTER TABLE public.city SET (autovacuum_enabled=on, toast.fillfactor='9');",
+        ),
+        (),
+    )
+    without = TABLE.replace("\nWITH (fillfactor='70', autovacuum_enabled=off);", ";")
+    assert alter_table(TABLE, without) == TableChange(
+        ("ALTER TABLE public.city RESET (fillfactor, autovacuum_enabled);",), ()
+    )
+    assert alter_table(TABLE, TABLE) == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("id integer", "id bigint"),
+        ("id integer NOT NULL", "ident integer NOT NULL"),
+        ("    id integer NOT NULL,\n", ""),
+        ("    id integer NOT NULL,\n", "    id integer NOT NULL,\n    more text,\n"),
+        ("(id * 2)", "(id * 3)"),
+        ("public.city (", "public.town ("),
+        ("CREATE TABLE", "CREATE UNLOGGED TABLE"),
+        ("REPLICA IDENTITY FULL", "REPLICA IDENTITY NOTHING"),
+        (")\nWITH", ")\nINHERITS (public.place)\nWITH"),
+        (")\nWITH", ")\nPARTITION BY RANGE (id)\nWITH"),
+        ("'a, b'::text", "'a\n    b text'::text"),
+        ("'70'", "'7''0'"),
+    ],
+)
+def test_what_is_not_read_for_certain_is_made_again(old: str, new: str) -> None:
+    assert old in TABLE
+    assert alter_table(TABLE, TABLE.replace(old, new)) is None
