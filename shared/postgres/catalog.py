@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -31,6 +31,7 @@ class Table:
     shape: str
     """Changes when data of the old definition may not fit the new one."""
     columns_shape: str
+    column_count: int
     """The same of columns and key alone: constraints, names and the place in a partitioned table left out."""
     key_index: int | None
     key: tuple[str, ...]
@@ -114,6 +115,15 @@ async def read_definitions_token(session: Session, tables: Iterable[Table]) -> s
     others: str = await session.fetchval(_QUERIES["read_definitions_token"])
     of_tables = hashlib.sha256("|".join(f"{table.oid}:{table.token}" for table in tables).encode())
     return f"{others}:{of_tables.hexdigest()[:16]}"
+
+
+async def list_shapes_before(session: Session, column_counts: Mapping[int, int]) -> dict[int, str]:
+    """Return how `columns_shape` ended when tables had so many columns, where all rows of then have none of the later.
+
+    Tables, by oid, whose later columns have values in those rows are left out.
+    """
+    rows = await session.fetch(_QUERIES["list_shapes_before"], list(column_counts), list(column_counts.values()))
+    return {row["table_oid"]: row["columns"] for row in rows if row["is_empty_after"]}
 
 
 async def describe_server(session: Session) -> tuple[int, str, int]:

@@ -56,7 +56,8 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
        a.token,
        md5(concat_ws('|', n.nspname, c.relname, c.relkind, c.relpersistence, a.shape, r.shape, u.shape,
                      array_to_string(a.key, ','), a.is_usable, pg_get_expr(c.relpartbound, c.oid), h.inhparent)) AS shape,
-       md5(concat_ws('|', c.relkind, c.relpersistence, a.columns, array_to_string(a.key, ','), a.is_usable)) AS columns_shape,
+       concat_ws(':', md5(concat_ws('|', c.relkind, c.relpersistence, array_to_string(a.key, ','), a.is_usable)), a.columns) AS columns_shape,
+       c.relnatts AS column_count,
        k.indexrelid AS key_index,
        CASE WHEN a.is_usable THEN a.key ELSE '{}' END AS key,
        coalesce(u.unique_count, 0) > CASE WHEN a.is_usable THEN 1 ELSE 0 END OR coalesce(u.has_exclusion, false) AS has_more_unique,
@@ -80,6 +81,20 @@ SELECT c.oid, n.nspname::text AS schema_name, c.relname::text AS name,
    AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'warmstandby') AND n.nspname !~ '^pg_'
    AND (m.objid IS NULL OR m.is_configuration)
  ORDER BY n.nspname, c.relname;
+
+-- name: list_shapes_before
+-- Return what `columns_shape` ends with for the first so many columns, of tables by oid, and whether those that came after
+-- are empty in every row that was there before them.
+SELECT a.attrelid AS table_oid,
+       bit_xor(hash_record_extended(ROW(a.attnum, a.attname, a.atttypid, a.atttypmod, a.attgenerated, a.attidentity,
+                                        a.attcollation, a.attisdropped, g.adbin::text), 0))
+           FILTER (WHERE a.attnum <= t.column_count)::text AS columns,
+       bool_and(a.attnum <= t.column_count OR a.attisdropped
+                OR NOT a.atthasmissing AND a.attgenerated = '' AND a.attidentity = '') AS is_empty_after
+  FROM unnest($1::oid[], $2::integer[]) AS t(oid, column_count)
+  JOIN pg_attribute AS a ON a.attrelid = t.oid AND a.attnum > 0
+  LEFT JOIN pg_attrdef AS g ON g.adrelid = a.attrelid AND g.adnum = a.attnum AND a.attgenerated <> ''
+ GROUP BY a.attrelid;
 
 -- name: list_columns
 -- Return the columns of tables by oid, in order, generated ones included.

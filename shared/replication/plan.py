@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,12 @@ class TableState:
     shape: str
     publication_entry: int | None
     columns: str | None = None
-    """Changes when rows of the old definition may not fit the new one; shape tells of constraints and names besides."""
+    """Changes when rows of the old definition may not fit the new one; shape tells of constraints and names besides.
+
+    Two parts, the second of which (behind the last colon) tells of the columns alone.
+    """
+    column_count: int | None = None
+    """Those that were dropped included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,7 @@ class TableStates:
                         state.shape,
                         state.publication_entry,
                         state.columns,
+                        state.column_count,
                     ]
                     for oid, state in sorted(self.tables.items())
                 },
@@ -131,6 +137,24 @@ def find_whole_reason(
     return None
 
 
+def list_grown(before: TableStates, now: TableStates) -> dict[int, int]:
+    """Return the tables, by oid, that may only have more columns than before, with how many they had."""
+    return {
+        oid: known.column_count
+        for oid, known in before.tables.items()
+        if (state := now.tables.get(oid)) is not None
+        and known.column_count is not None
+        and state.column_count is not None
+        and state.column_count > known.column_count
+        and known.columns != state.columns
+    }
+
+
+def is_grown(before: TableState, now: TableState, columns: str) -> bool:
+    """Say whether a table has but more columns now, from how the columns of then look now."""
+    return before.columns == f"{(now.columns or '').rpartition(':')[0]}:{columns}"
+
+
 def plan_delta(
     before: TableStates,
     now: TableStates,
@@ -138,11 +162,13 @@ def plan_delta(
     definitions: Mapping[int, int],
     *,
     brings_definitions: bool = False,
+    grown: Collection[int] = (),
 ) -> DeltaPlan:
     """Plan a delta between two states; `definitions` gives the key definition of each table with a usable key.
 
     A changed definition leaves nothing to plan, unless the standby brings it: then tables whose rows may not fit any
-    more are carried whole. A publication that was altered has missed changes, which no definition brings back.
+    more are carried whole; `grown` are those that have but more columns, which older rows are without. A publication
+    that was altered has missed changes, which no definition brings back.
     """
     change = find_schema_change(before, now)
     is_captured = before.shapes.get(CAPTURED_BY) == now.shapes.get(CAPTURED_BY)
@@ -150,7 +176,7 @@ def plan_delta(
         return DeltaPlan((), change, is_refused=True)
     planned: list[PlannedTable] = []
     for oid, state in now.tables.items():
-        reason = None if change is None else _find_new_reason(before, oid, state)
+        reason = None if change is None else _find_new_reason(before, oid, state, is_grown=oid in grown)
         if reason is None and oid not in definitions:
             continue
         keys = pending.get(oid)
@@ -164,11 +190,12 @@ def plan_delta(
     return DeltaPlan(tuple(planned), change)
 
 
-def _find_new_reason(before: TableStates, oid: int, now: TableState) -> str | None:
+def _find_new_reason(before: TableStates, oid: int, now: TableState, *, is_grown: bool) -> str | None:
     """Say why a table's definition calls for all of its rows; None where its old rows fit."""
     known = before.tables.get(oid)
     if known is None:
         return "new"
     if known.name != now.name:
         return f"its name was {known.name}"
-    return None if known.columns == now.columns and known.columns is not None else "its definition changed"
+    fits = is_grown or (known.columns == now.columns and known.columns is not None)
+    return None if fits else "its definition changed"

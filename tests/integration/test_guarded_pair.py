@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from lab.binaries import TREE
 from lab.cluster import Cluster
 from lab.database import Database
 from lab.pair import Pair
+from lab.people import Json
 from lab.roles import ensure_role
 from lab.service import plain_environment
 
@@ -49,3 +51,23 @@ def test_an_emptied_source_does_not_empty_the_standby(new_cluster: Callable[...,
         database.psql("INSERT INTO device SELECT generate_series(1, 10)", user="mdm")
         assert sync()[0] == 0
         assert copy.psql("SELECT count(*) FROM device") == "10"
+        database.drop()
+        database = Database.create(source, "mdm", options="OWNER mdm")
+        database.psql("CREATE TABLE device (id int PRIMARY KEY)", user="mdm")
+        code, said = sync()
+        assert (code, "refused_guard" in said) == (1, True), said
+        assert "--accept source_changed" in said
+        assert copy.psql("SELECT count(*) FROM device") == "10"
+        told = asyncio.run(refusals(pair))
+        assert [event["data"]["code"] for event in told] == ["source_changed", "source_shrank", "source_shrank"]
+        assert {event["severity"] for event in told} == {"critical"}
+        code, said = sync("--accept", "source_changed")
+        assert (code, "mdm by seed" in said) == (0, True), said
+        assert copy.psql("SELECT count(*) FROM device") == "0"
+
+
+async def refusals(pair: Pair) -> list[Json]:
+    """Return the events of syncs that were stopped, the newest first."""
+    async with pair.secondary.open_api() as api:
+        items: list[Json] = (await api.get("/v1/events?kind=sync_refused"))["items"]
+    return items

@@ -54,7 +54,41 @@ def change(name: str, sql: str, *copied: str) -> Change:
 
 
 _ALL: Final = (
-    change("column added", "ALTER TABLE city ADD COLUMN mayor text", "city"),
+    change(
+        "column added",
+        "ALTER TABLE large ADD COLUMN mayor text, ADD COLUMN mood mood; COMMENT ON COLUMN large.mayor IS 'who'; "
+        "UPDATE large SET mayor = 'ann' WHERE id = 7; CREATE INDEX ON large (mayor)",
+    ),
+    change(
+        "column added and its default later",
+        "ALTER TABLE large ADD COLUMN size int; ALTER TABLE large ALTER COLUMN size SET DEFAULT 7; "
+        "INSERT INTO large (id, note) VALUES (-1, 'x'); GRANT SELECT (size) ON large TO {role}",
+    ),
+    change(
+        "column added whose default is gone",
+        "ALTER TABLE city ADD x int DEFAULT 7; ALTER TABLE city ALTER x DROP DEFAULT",
+        "city",
+    ),
+    change(
+        "column added and dropped",
+        "ALTER TABLE large ADD COLUMN size int DEFAULT 3; ALTER TABLE large DROP COLUMN size",
+    ),
+    change(
+        "column dropped and made again",
+        "ALTER TABLE city DROP COLUMN note; ALTER TABLE city ADD COLUMN note text",
+        "city",
+    ),
+    change(
+        "column added that is shown",
+        "ALTER TABLE city ADD COLUMN mayor text; "
+        "CREATE OR REPLACE VIEW richer AS SELECT r.id, name, mayor FROM rich AS r JOIN city AS c ON c.large_id = r.id",
+        "city",
+    ),
+    change("column of a new type", "CREATE TYPE kind AS ENUM ('a'); ALTER TABLE large ADD COLUMN kind kind"),
+    change("column added to partitions", "ALTER TABLE reading ADD COLUMN note text", "reading_low", "reading_high"),
+    change(
+        "column generated", "ALTER TABLE city ADD COLUMN loud text GENERATED ALWAYS AS (upper(name)) STORED", "city"
+    ),
     change("column added with a default", "ALTER TABLE city ADD COLUMN size int NOT NULL DEFAULT 7", "city"),
     change("column dropped", "ALTER TABLE city DROP COLUMN note", "city"),
     change("column renamed", "ALTER TABLE city RENAME COLUMN name TO title", "city"),

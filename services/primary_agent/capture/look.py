@@ -82,6 +82,7 @@ async def read_states(leader: Session, look: Look) -> TableStates:
                 table.shape,
                 table.publication_entry,
                 table.columns_shape,
+                table.column_count,
             )
             for table in look.tables
             if table.holds_data

@@ -27,6 +27,7 @@ from shared.postgres.catalog import (
     describe_server,
     list_columns,
     list_key_operators,
+    list_shapes_before,
     read_definitions_token,
 )
 from shared.postgres.sessions import Session
@@ -40,7 +41,7 @@ from shared.replication.model import (
     TableMode,
     TableName,
 )
-from shared.replication.plan import DeltaPlan, PlannedTable, TableStates, plan_delta
+from shared.replication.plan import DeltaPlan, PlannedTable, TableStates, is_grown, list_grown, plan_delta
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         if request.kind is SyncKind.DELTA:
             assert request.since is not None
             since = await _find_since(component, node, capture, request.since)
-            plan = await _plan(component, node, capture, since, states, look.tables, request)
+            plan = await _plan(component, leader, node, capture, since, states, look.tables, request)
             planned = _add_whole(_add_compared(list(plan.tables), uncaptured), look.tables, request.whole)
             schema_change = plan.schema_change
         elif request.kind is SyncKind.SEED:
@@ -159,6 +160,7 @@ async def _find_since(component: ComponentCapture, node: Session, capture: Captu
 
 async def _plan(
     component: ComponentCapture,
+    leader: Session,
     node: Session,
     capture: Capture,
     since: KnownPoint,
@@ -173,10 +175,20 @@ async def _plan(
         pending,
         list_definitions(component, tables),
         brings_definitions=request.brings_definitions,
+        grown=await _find_grown(leader, since.states, states) if request.brings_definitions else (),
     )
     if plan.schema_change is not None and plan.is_refused:
         raise SchemaChanged(plan.schema_change)
     return plan
+
+
+async def _find_grown(leader: Session, before: TableStates, now: TableStates) -> frozenset[int]:
+    """Return the tables that have but more columns than before, all of them empty in the rows of then."""
+    counts = list_grown(before, now)
+    if not counts:
+        return frozenset()
+    shapes = await list_shapes_before(leader, counts)
+    return frozenset(oid for oid, columns in shapes.items() if is_grown(before.tables[oid], now.tables[oid], columns))
 
 
 def _add_compared(planned: list[PlannedTable], uncaptured: Uncaptured) -> list[PlannedTable]:

@@ -3,13 +3,14 @@
 Annotations are evaluated here (no `from __future__ import annotations`): FastAPI reads `Depends(caller)` out of them.
 """
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Request
 
 from services.primary_agent.returning.divergence import DivergenceService
 from services.primary_agent.returning.meeting import MeetingService
 from services.primary_agent.routes.caller import CALLER_ERRORS, Caller
+from services.primary_agent.routes.exports import STREAM
 from shared.errors import (
     CaptureDamaged,
     CaptureNotReady,
@@ -28,9 +29,6 @@ from shared.http.streams import ByteStream, Sink
 from shared.replication.model import SyncPoint
 from shared.replication.returning import BaseFound, Divergence, FindBase, KeysStored, SharedPoints
 
-_STREAM: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The bytes.", "content": {"application/octet-stream": {}}}
-}
 _BODY: Final = {
     "requestBody": {
         "required": True,
@@ -128,7 +126,7 @@ def divergence_router(divergence: DivergenceService, caller: Caller) -> APIRoute
         operation_id="readDivergentKeys",
         summary="The keys of a table that only this node had changed",
         response_class=ByteStream,
-        responses={**_STREAM, **problem_responses(*CALLER_ERRORS, *_USED, NotStandby)},
+        responses={**STREAM, **problem_responses(*CALLER_ERRORS, *_USED, NotStandby)},
     )
     async def read_keys(
         component: Component,

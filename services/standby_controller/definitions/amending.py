@@ -22,6 +22,8 @@ class Amendment:
     statements: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
     after_rows: tuple[str, ...] = ()
+    grows: bool = False
+    """Columns are added: what uses them can be made only then."""
 
 
 def amend(old: Entry, new: Entry) -> Amendment | None:
@@ -43,7 +45,9 @@ def amend(old: Entry, new: Entry) -> Amendment | None:
             return None if followed is None else Amendment((*followed, *owner))
         case "TABLE":
             change = alter_table(old.definition, new.definition)
-            return None if change is None else Amendment((*change.loosen, *owner), after_rows=change.tighten)
+            if change is None:
+                return None
+            return Amendment((*change.loosen, *owner), after_rows=change.tighten, grows=change.grows)
         case "TYPE":
             added = _add_labels(old, new)
             return None if added is None else Amendment(owner, added)

@@ -76,14 +76,23 @@ class _Comparison:
         for old, new in self._pairs():
             self._change(old, new)
         self._make_rights_last()
+        self._make_what_goes_again()
+        while hindered := self._hindered():
+            self._fresh.add(self._amended.pop(hindered)[0].dump_id)
+            self._remove(self._old[hindered])
+            self._make_what_goes_again()
         undo = self._undo()
-        for number in self._gone:
-            self._fresh.update(entry.dump_id for entry in self._new_named.get(self._old[number].key, ()))
         amended = [found for number, found in self._amended.items() if number not in self._gone]
         attach = self._late_attached()
         fresh = [entry for entry in self._after if entry.dump_id in self._fresh - {one.dump_id for one in attach}]
         sections = {entry.dump_id: entry.section for entry in self._after}
-        rows_first = [entry for entry in fresh if _section(entry, sections) is Section.POST_DATA]
+        grown = {new.dump_id for new, found in self._amended.values() if found.grows}
+        rows_first = [
+            entry
+            for entry in fresh
+            if _section(entry, sections) is Section.POST_DATA
+            or (entry.section == Section.NONE and not grown.isdisjoint(entry.depends_on))
+        ]
         return Difference(
             apart=tuple(text for _, found in amended for text in found.before),
             undo=undo,
@@ -155,6 +164,18 @@ class _Comparison:
         for old in self._before:
             if old.kind == "DEFAULT ACL":
                 self._remove(old)
+
+    def _make_what_goes_again(self) -> None:
+        for number in self._gone:
+            self._fresh.update(entry.dump_id for entry in self._new_named.get(self._old[number].key, ()))
+
+    def _hindered(self) -> int | None:
+        """Return a table that cannot just grow: what is made before its rows come may use the new columns."""
+        fresh = [entry for entry in self._after if entry.dump_id in self._fresh and entry.section == Section.PRE_DATA]
+        for number, (new, found) in self._amended.items():
+            if found.grows and number not in self._gone and any(new.dump_id in entry.depends_on for entry in fresh):
+                return number
+        return None
 
     def _undo(self) -> tuple[str, ...]:
         attached = {number for entry in self._before if entry.kind == "INDEX ATTACH" for number in entry.depends_on[:2]}

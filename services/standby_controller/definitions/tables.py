@@ -1,4 +1,4 @@
-"""Statements that lead from one CREATE TABLE to the next while the rows stay: defaults, checks, options. Pure.
+"""Statements that lead from one CREATE TABLE to the next while the rows stay: columns, defaults, checks, options. Pure.
 
 It reads what pg_dump writes, one column or check a line; what it does not read for certain is made again instead.
 """
@@ -26,6 +26,8 @@ class TableChange:
 
     loosen: tuple[str, ...]
     tighten: tuple[str, ...]
+    grows: bool = False
+    """It has more columns afterwards; the export tells whether older rows have values there."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,9 @@ def alter_table(old: str, new: str) -> TableChange | None:
     if before is None or after is None or (before.head, before.rest) != (after.head, after.rest):
         return None
     loosen, tighten = list[str](), list[str]()
-    for was, now in zip_longest(before.columns, after.columns):
+    added = [(name, kind, None, False) for name, kind, _, _ in after.columns[len(before.columns) :]]
+    loosen += [f"ALTER TABLE {after.name} ADD COLUMN {name} {kind};" for name, kind, _, _ in added]
+    for was, now in zip_longest([*before.columns, *added], after.columns):
         if was is None or now is None or was[:2] != now[:2]:
             return None
         column = f"ALTER TABLE {after.name} ALTER COLUMN {now[0]}"
@@ -61,7 +65,7 @@ def alter_table(old: str, new: str) -> TableChange | None:
     for name, rule in after.checks.items():
         if before.checks.get(name) != rule:
             tighten.append(f"ALTER TABLE {after.name} ADD CONSTRAINT {name} {rule};")
-    return TableChange((*loosen, *_set_options(before, after)), tuple(tighten))
+    return TableChange((*loosen, *_set_options(before, after)), tuple(tighten), grows=bool(added))
 
 
 def _set_options(before: _Table, after: _Table) -> list[str]:

@@ -64,6 +64,20 @@ def test_options_are_set_and_reset() -> None:
     assert alter_table(TABLE, TABLE) == NOTHING
 
 
+def test_columns_are_added_at_the_end() -> None:
+    """Empty at first: whether older rows have values there is not written in a definition."""
+    new = TABLE.replace(") STORED,", ") STORED,\n    more text DEFAULT 'x'::text NOT NULL,\n    \"last one\" integer,")
+    assert alter_table(TABLE, new) == TableChange(
+        (
+            "ALTER TABLE public.city ADD COLUMN more text;",
+            'ALTER TABLE public.city ADD COLUMN "last one" integer;',
+            "ALTER TABLE public.city ALTER COLUMN more SET DEFAULT 'x'::text;",
+        ),
+        ("ALTER TABLE public.city ALTER COLUMN more SET NOT NULL;",),
+        grows=True,
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -71,6 +85,7 @@ def test_options_are_set_and_reset() -> None:
         ("id integer NOT NULL", "ident integer NOT NULL"),
         ("    id integer NOT NULL,\n", ""),
         ("    id integer NOT NULL,\n", "    id integer NOT NULL,\n    more text,\n"),
+        (") STORED,\n", ") STORED,\n    CONSTRAINT x NOT NULL id,\n"),
         ("(id * 2)", "(id * 3)"),
         ("public.city (", "public.town ("),
         ("CREATE TABLE", "CREATE UNLOGGED TABLE"),

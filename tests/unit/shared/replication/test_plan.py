@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.replication.model import TableMode
-from shared.replication.plan import PendingKeys, TableState, TableStates, plan_delta
+from shared.replication.plan import PendingKeys, TableState, TableStates, is_grown, list_grown, plan_delta
 from tests.tier import rounds
 
 DEFINITION = 11
@@ -112,6 +112,49 @@ def test_changed_definitions_need_a_full_copy(before: TableStates, now: TableSta
 def test_a_table_made_again_under_its_name_is_another_table() -> None:
     before, now = TableStates({1: TABLE}, SHAPES), TableStates({2: TABLE}, SHAPES)
     assert plan_delta(before, now, {}, {2: DEFINITION}).schema_change is not None
+
+
+GROWN = replace(TABLE, shape="x", columns="k:7", column_count=3)
+
+
+@pytest.mark.parametrize(
+    ("columns_of_then", "grown", "mode"),
+    [("5", {1}, TableMode.DELTA), ("6", set(), TableMode.WHOLE)],
+    ids=["the others are as they were", "another changed"],
+)
+def test_new_columns_that_older_rows_are_without_need_no_copy(
+    columns_of_then: str, grown: set[int], mode: TableMode
+) -> None:
+    before, now = states_of(replace(TABLE, columns="k:5", column_count=2)), states_of(GROWN)
+    assert list_grown(before, now) == {1: 2}
+    assert is_grown(before.tables[1], now.tables[1], columns_of_then) is bool(grown)
+    plan = plan_delta(before, now, {1: FEW}, {1: DEFINITION}, brings_definitions=True, grown=grown)
+    assert [table.mode for table in plan.tables] == [mode]
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        replace(TABLE, columns="k:7", column_count=3),
+        replace(TABLE, columns="k:5", column_count=3),
+        replace(TABLE, columns="k:5", column_count=4),
+        TABLE,
+    ],
+    ids=["as it was", "as many columns", "fewer columns", "not known"],
+)
+def test_no_other_table_may_have_grown(before: TableState) -> None:
+    assert list_grown(states_of(before), states_of(GROWN)) == {}
+
+
+def test_a_table_whose_key_changed_too_has_not_just_grown() -> None:
+    assert not is_grown(replace(TABLE, columns="k:5"), replace(GROWN, columns="other:7"), "5")
+
+
+def test_a_table_that_grew_and_was_rewritten_is_shipped_whole() -> None:
+    before = states_of(replace(TABLE, columns="k:5", column_count=2))
+    now = states_of(replace(GROWN, filenode=101, token="other"))
+    plan = plan_delta(before, now, {1: FEW}, {1: DEFINITION}, brings_definitions=True, grown={1})
+    assert [table.mode for table in plan.tables] == [TableMode.WHOLE]
 
 
 @given(states)
