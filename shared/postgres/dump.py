@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
-from shared.errors import PostgresError, RightsMissing, TableLocked
+from shared.errors import PostgresError, RightsMissing, TableLocked, TableRewritten
 from shared.postgres.programs import find_program
 from shared.settings import PostgresSettings
 
 _CHUNK_BYTES: Final = 64 * 1024
 _ERROR_BYTES: Final = 2000
+_GONE: Final = ("does not exist", "could not open relation with OID", "cache lookup failed for")
+"""What the server says of an object that a snapshot shows, and that is dropped."""
 
 Sink = Callable[[bytes], Coroutine[Any, Any, None]]
 
@@ -30,7 +32,8 @@ async def dump_definitions(
 
     At an exported snapshot, or as they are now.
 
-    Raises ProgramMissing, TableLocked, RightsMissing, PostgresError with the program's own words.
+    Raises ProgramMissing, TableLocked, RightsMissing, TableRewritten where something went since the snapshot was taken,
+    PostgresError with the program's own words.
     """
     program = await find_program(
         "pg_dump",
@@ -71,4 +74,6 @@ async def dump_definitions(
             raise TableLocked(f"pg_dump of database {database}: {text}")
         if "permission denied" in text:
             raise RightsMissing(f"pg_dump of database {database}: {text}")
+        if snapshot_id is not None and any(words in text for words in _GONE):
+            raise TableRewritten(f"pg_dump of database {database}: {text}")
         raise PostgresError(f"pg_dump of database {database} failed: {text}")

@@ -26,7 +26,7 @@ _PINNED: Final = {
 }
 _TABLES: Final = """
 SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
- WHERE c.relkind = 'r' AND c.relpersistence = 'p'
+ WHERE c.relkind = 'r' AND c.relpersistence = ANY ($1::"char"[])
    AND n.nspname NOT IN ('warmstandby', 'information_schema') AND n.nspname !~ '^pg_'
  ORDER BY 1
 """
@@ -42,9 +42,11 @@ async def open_session(dsn: str) -> AsyncIterator[Session]:
         await session.close(timeout=10)
 
 
-async def hash_tables(session: Session) -> Digests:
-    """Count and hash the rows of every table as this session's transaction sees them."""
-    tables = [row[0] for row in await session.fetch(_TABLES)]
+async def hash_tables(session: Session, persistence: str = "p") -> Digests:
+    """Count and hash the rows of every table, of these kinds of persistence, as this session's transaction sees it."""
+    tables = [row[0] for row in await session.fetch(_TABLES, [kind.encode() for kind in persistence])]
+    if not tables:
+        return {}
     rows = await session.fetch(
         " UNION ALL ".join(
             f"SELECT '{table}' AS name, count(*) AS rows, coalesce(md5(string_agg(h, '' ORDER BY h)), '') AS digest"
@@ -55,13 +57,16 @@ async def hash_tables(session: Session) -> Digests:
     return {row["name"]: (row["rows"], row["digest"]) for row in rows}
 
 
-async def check_equal(source_dsn: str, target_dsn: str) -> None:
-    """Raise AssertionError, with the first rows that differ, unless both hold the same; nobody writes meanwhile."""
+async def check_equal(source_dsn: str, target_dsn: str, persistence: str = "p") -> None:
+    """Raise AssertionError, with the first rows that differ, unless both hold the same; nobody writes meanwhile.
+
+    The independent comparison has the last word: it knows that the columns of a table that inherits some may come in
+    another order once it is made again.
+    """
     async with open_session(source_dsn) as source, open_session(target_dsn) as target:
-        is_equal = await hash_tables(source) == await hash_tables(target)
+        is_equal = await hash_tables(source, persistence) == await hash_tables(target, persistence)
     if not is_equal:
-        comparison = await compare_databases(source_dsn, target_dsn)
-        raise AssertionError(comparison.describe())
+        await check_all_equal(source_dsn, target_dsn)
 
 
 async def check_all_equal(source_dsn: str, target_dsn: str) -> None:

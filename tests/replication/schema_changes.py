@@ -145,6 +145,27 @@ _ALL: Final = (
     change("trigger off", "ALTER TABLE city DISABLE TRIGGER touched"),
     change("index made", "CREATE INDEX large_note ON large (note) WHERE amount > 5"),
     change("index dropped", "DROP INDEX reading_sensor"),
+    change("index of a partition changed", "ALTER INDEX reading_low_sensor_idx SET (fillfactor = 60)"),
+    change("index of a partition renamed", "ALTER INDEX reading_low_sensor_idx RENAME TO low_sensor"),
+    change(
+        "key of a partition changed",
+        "ALTER INDEX reading_low_pkey SET (fillfactor = 60)",
+        "reading_low",
+        "reading_high",
+    ),
+    change(
+        "key of a partition changed that leaves",
+        "ALTER TABLE reading DETACH PARTITION reading_low; ALTER INDEX reading_low_pkey SET (fillfactor = 60)",
+        "reading_low",
+        "reading_high",
+    ),
+    change(
+        "key of a partitioned table dropped",
+        "ALTER TABLE reading DROP CONSTRAINT reading_pkey",
+        "reading_low",
+        "reading_high",
+    ),
+    change("index of a partitioned table renamed", "ALTER INDEX reading_sensor RENAME TO by_sensor"),
     change("unique constraint", "ALTER TABLE large ADD UNIQUE (note)"),
     change(
         "check constraint",

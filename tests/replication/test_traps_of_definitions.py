@@ -123,6 +123,16 @@ async def test_a_table_is_dropped_under_an_open_export(world: World) -> None:
     assert world.target.client.refusals == ["table_rewritten"]
 
 
+async def test_a_table_is_dropped_before_the_definitions_are_dumped(world: World) -> None:
+    """The snapshot shows a table that pg_dump can lock no more: the sync begins again."""
+    world.sql("CREATE TABLE short (id int PRIMARY KEY)")
+    await world.delta()
+    world.sql("ALTER TABLE doomed_next ADD COLUMN more int")
+    after_open(world, "DROP TABLE short")
+    await world.delta()
+    assert world.target.client.refusals == ["table_rewritten"]
+
+
 @pytest.mark.parametrize(
     "change",
     [

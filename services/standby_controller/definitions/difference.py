@@ -75,11 +75,13 @@ class _Comparison:
     def find(self) -> Difference:
         for old, new in self._pairs():
             self._change(old, new)
+        self._remove_roots_of_indexes()
         self._make_rights_last()
         self._make_what_goes_again()
         while hindered := self._hindered():
             self._fresh.add(self._amended.pop(hindered)[0].dump_id)
             self._remove(self._old[hindered])
+            self._remove_roots_of_indexes()
             self._make_what_goes_again()
         undo = self._undo()
         amended = [found for number, found in self._amended.items() if number not in self._gone]
@@ -146,6 +148,8 @@ class _Comparison:
         if take_back(old) is None and not self._goes_with_another(old):
             parents = [self._old[number] for number in old.depends_on if number in self._old]
             owners = [parent for parent in parents if parent.kind in _TABLES or parent.kind == old.kind]
+            if old.kind == "INDEX":  # one that is attached to another goes with that, and its table stays
+                owners = [parent for parent in parents if parent.kind in _FIRST_AFTER_ROWS] or owners
             if not owners:
                 raise SchemaChanged(f"{old.words} changed, which no statement brings about")
             for owner in owners:
@@ -156,6 +160,22 @@ class _Comparison:
 
     def _goes_with_another(self, old: Entry) -> bool:
         return any(number in self._gone for number in old.depends_on)
+
+    def _remove_roots_of_indexes(self) -> None:
+        """Let an index of a partition that goes take along the one it is attached to, unless its table goes anyway."""
+        while roots := [root for number in self._gone for root in self._attached_to(number) if root not in self._gone]:
+            for root in roots:
+                self._remove(self._old[root])
+
+    def _attached_to(self, number: int) -> list[int]:
+        """Return the indexes that an index of a partition is a part of, where the partition stays."""
+        old = self._old[number]
+        others = [self._old[other] for other in old.depends_on if other in self._old]
+        if old.kind not in _FIRST_AFTER_ROWS or any(
+            other.kind in _TABLES and other.dump_id in self._gone for other in others
+        ):
+            return []
+        return [other.dump_id for other in others if other.kind in _FIRST_AFTER_ROWS]
 
     def _make_rights_last(self) -> None:
         """Take default rights away while objects are made: those that are made have the rights that are dumped."""
@@ -178,23 +198,22 @@ class _Comparison:
         return None
 
     def _undo(self) -> tuple[str, ...]:
-        attached = {number for entry in self._before if entry.kind == "INDEX ATTACH" for number in entry.depends_on[:2]}
         statements: list[str] = []
         for old in reversed(self._before):
-            if old.dump_id not in self._gone or self._goes_by_itself(old, attached):
+            if old.dump_id not in self._gone or self._goes_by_itself(old):
                 continue
             statement = take_back(old)
             if statement:
                 statements.append(statement)
         return tuple(statements)
 
-    def _goes_by_itself(self, old: Entry, attached: set[int]) -> bool:
+    def _goes_by_itself(self, old: Entry) -> bool:
         """Say whether dropping what it belongs to does it."""
         gone = [self._old[number] for number in old.depends_on if number in self._gone]
         gone = [other for other in gone if other.kind not in _RIGHTS]  # the rights on a column outlive the table's
         if old.kind in _WITH_TABLE:
-            is_leaf_index = old.dump_id in attached and any(other.kind == old.kind for other in gone)
-            return is_leaf_index or any(other.kind in _TABLES and _owns(other, old) for other in gone)
+            is_part = old.kind in _FIRST_AFTER_ROWS and any(other.kind in _FIRST_AFTER_ROWS for other in gone)
+            return is_part or any(other.kind in _TABLES and _owns(other, old) for other in gone)
         return not old.drop and bool(gone)
 
     def _without_key(self) -> Iterable[Entry]:
@@ -219,8 +238,20 @@ class _Comparison:
                 tables = [other for other in self._after if other.dump_id in entry.depends_on and other.kind == "TABLE"]
                 roots = [table for table in tables if (table.schema, table.tag) != (entry.schema, entry.tag)]
                 if any((root.schema, root.tag) not in made for root in roots):
+                    self._require_indexes(entry, roots)
                     found.append(entry)
         return found
+
+    def _require_indexes(self, attached: Entry, roots: list[Entry]) -> None:
+        """Raise SchemaChanged where a table has an index that a partition has not: attaching it would make one."""
+        numbers = {root.dump_id for root in roots}
+        parts = [entry for entry in self._after if entry.kind == "INDEX ATTACH"]
+        has = {
+            number for part in parts if set(attached.depends_on) <= set(part.depends_on) for number in part.depends_on
+        }
+        for entry in self._after:
+            if entry.kind in _FIRST_AFTER_ROWS and numbers & set(entry.depends_on) and entry.dump_id not in has:
+                raise SchemaChanged(f"{attached.words} came, and {entry.words} has no part there")
 
 
 def _by_key(entries: Sequence[Entry]) -> dict[tuple[str, str, str], list[Entry]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -211,3 +212,52 @@ def test_a_sequence_is_altered() -> None:
 def test_entries_are_kept_as_they_are() -> None:
     odd = entry("COMMENT", "TABLE ä", "COMMENT ON TABLE public.ä IS '\udce4';")
     assert unpack(pack((*BEFORE, odd))) == (*BEFORE, odd)
+
+
+ROOT: Final = entry("TABLE", "p", "CREATE TABLE public.p ()\nPARTITION BY LIST (id);\n", drop="DROP TABLE public.p;\n")
+LEAF: Final = entry("TABLE", "p1", "CREATE TABLE public.p1 ();\n", ROOT, drop="DROP TABLE public.p1;\n")
+ATTACHED: Final = entry(
+    "TABLE ATTACH", "p1", "ALTER TABLE ONLY public.p ATTACH PARTITION public.p1 DEFAULT;\n", LEAF, ROOT
+)
+ROOT_INDEX: Final = entry(
+    "INDEX", "i", "CREATE INDEX i ON ONLY public.p;\n", ROOT, drop="DROP INDEX public.i;\n", section=Section.POST_DATA
+)
+LEAF_INDEX: Final = entry("INDEX", "i1", "CREATE INDEX i1 ON public.p1;\n", LEAF, ROOT_INDEX, section=Section.POST_DATA)
+INDEX_ATTACHED: Final = entry(
+    "INDEX ATTACH",
+    "i1",
+    "ALTER INDEX public.i ATTACH PARTITION public.i1;\n",
+    *(LEAF_INDEX, ROOT_INDEX, LEAF, ROOT),
+    section=Section.POST_DATA,
+)
+DIVIDED: Final = (ROOT, LEAF, ATTACHED, ROOT_INDEX, LEAF_INDEX, INDEX_ATTACHED)
+
+
+def with_other(old: Entry, before: tuple[Entry, ...], **other: str) -> tuple[Entry, ...]:
+    """Return the entries with another one in the place of an old one."""
+    return tuple(replace(one, **other) if one is old else one for one in before)  # type: ignore[arg-type]
+
+
+def test_an_index_of_a_partition_goes_with_the_one_it_is_a_part_of() -> None:
+    """The server drops no part alone; the tables stay."""
+    found = find_difference(DIVIDED, with_other(LEAF_INDEX, DIVIDED, definition="CREATE INDEX i1 ON public.p1 (x);\n"))
+    assert found.undo == (ROOT_INDEX.drop,)
+    assert found.index == {ROOT_INDEX.dump_id, LEAF_INDEX.dump_id}
+    assert found.finish == {INDEX_ATTACHED.dump_id}
+    assert not found.make
+    assert not found.copied
+
+
+def test_a_partition_that_is_made_again_takes_its_own_index_alone() -> None:
+    changed = with_other(LEAF, DIVIDED, definition="CREATE TABLE public.p1 () WITH (fillfactor=50);\n")
+    found = find_difference(DIVIDED, changed)
+    assert found.undo == (LEAF.drop,)
+    assert (found.index, found.attach) == (frozenset({LEAF_INDEX.dump_id}), (ATTACHED.definition,))
+
+
+def test_a_partition_without_a_part_of_an_index_is_not_attached_again() -> None:
+    """The server would make the part, which the source has not."""
+    before = tuple(one for one in DIVIDED if one not in (LEAF_INDEX, INDEX_ATTACHED))
+    after = with_other(LEAF, before, definition="CREATE TABLE public.p1 () WITH (fillfactor=50);\n")
+    with pytest.raises(SchemaChanged, match=r"index public\.i has no part there"):
+        find_difference(before, after)
