@@ -62,7 +62,7 @@ _ALL: Final = (
     change(
         "column added and its default later",
         "ALTER TABLE large ADD COLUMN size int; ALTER TABLE large ALTER COLUMN size SET DEFAULT 7; "
-        "INSERT INTO large (id, note) VALUES (-1, 'x'); GRANT SELECT (size) ON large TO {role}",
+        "INSERT INTO large (id, note) VALUES (900000, 'x'); GRANT SELECT (size) ON large TO {role}",
     ),
     change(
         "column added whose default is gone",
@@ -195,7 +195,7 @@ _ALL: Final = (
         "schema made",
         "CREATE SCHEMA side; CREATE TABLE side.thing (id int PRIMARY KEY); CREATE TABLE side.log (line text)",
     ),
-    change("extension", "CREATE EXTENSION hstore; ALTER TABLE diary ADD COLUMN tags hstore", "diary"),
+    change("extension", "CREATE EXTENSION hstore; ALTER TABLE diary ADD COLUMN tags hstore"),
     change("sequence changed", "ALTER SEQUENCE ticket INCREMENT BY 5 MAXVALUE 1000 CYCLE; SELECT nextval('ticket')"),
     change("sequence of a column", "ALTER SEQUENCE city_id_seq INCREMENT BY 3; INSERT INTO city (name) VALUES ('new')"),
     change("identity", "ALTER TABLE diary ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY", "diary"),
@@ -232,7 +232,7 @@ _ALL: Final = (
         "ALTER TABLE diary DROP CONSTRAINT diary_pkey; ALTER TABLE diary ADD PRIMARY KEY (id) INCLUDE (score)",
         "diary",
     ),
-    change("cycle of references", "ALTER TABLE loop_a ADD COLUMN note text", "loop_a"),
+    change("cycle of references", "ALTER TABLE loop_a ADD COLUMN note text NOT NULL DEFAULT ''", "loop_a"),
     change(
         "event trigger",
         "CREATE FUNCTION heard() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; "
