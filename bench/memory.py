@@ -27,6 +27,8 @@ from sample.comparison import CompareMethod, compare_databases
 DATABASE: Final = "large"
 LIMIT_BYTES: Final = 150 * 10**6
 ROW_BYTES: Final = 1024
+DOCUMENTS_BYTES: Final = 50 * 10**6
+FEWEST_DOCUMENTS: Final = 6
 SAMPLE_SECONDS: Final = 0.1
 SERVER: Final = {
     "shared_buffers": "512MB",
@@ -45,7 +47,7 @@ INSERT INTO filler SELECT n, n % 1000, rpad(md5(n::text), {note_bytes}, md5((-n)
   FROM generate_series({first}, {last}) AS n;
 """
 DOCUMENTS: Final = """
-INSERT INTO document SELECT n, repeat(md5(n::text), {bytes} / 32) FROM generate_series(1, 50) AS n; ANALYZE;
+INSERT INTO document SELECT n, repeat(md5(n::text), {bytes} / 32) FROM generate_series(1, {count}) AS n; ANALYZE;
 """
 CHANGE: Final = "UPDATE filler SET branch = branch + 1 WHERE id % 10 = 3; UPDATE document SET content = content || 'x';"
 
@@ -115,7 +117,7 @@ async def measure(folder: Path, *, major: int, size_mb: int, document_mb: int) -
             compared = await compare_databases(
                 database.dsn, target.dsn(DATABASE), method=CompareMethod.ROW_HASHES, workers=1
             )
-    limit = LIMIT_BYTES + 4 * document_mb * 10**6
+    limit = limit_bytes(document_mb)
     services = {
         one.name: {"most_bytes": one.most_bytes, "last_bytes": one.last_bytes, "samples": len(one.samples)}
         for one in memory
@@ -132,13 +134,19 @@ async def measure(folder: Path, *, major: int, size_mb: int, document_mb: int) -
     }
 
 
+def limit_bytes(document_mb: int) -> int:
+    """Return what a service may take where the largest row has this size."""
+    return LIMIT_BYTES + 4 * document_mb * 10**6
+
+
 def _fill(database: Database, *, rows: int, document_bytes: int) -> None:
     database.psql(SCHEMA)
     step = 250_000
     for first in range(1, rows + 1, step):
         last = min(first + step - 1, rows)
         database.psql(FILL.format(first=first, last=last, note_bytes=ROW_BYTES - 40))
-    database.psql(DOCUMENTS.format(bytes=document_bytes))
+    count = max(FEWEST_DOCUMENTS, DOCUMENTS_BYTES // document_bytes)
+    database.psql(DOCUMENTS.format(bytes=document_bytes, count=count))
 
 
 async def _timed(pair: Pair) -> Json:
