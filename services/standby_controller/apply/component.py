@@ -27,7 +27,7 @@ from services.standby_controller.apply.seed import Seeder
 from services.standby_controller.apply.shadow import Shadow, clear_databases
 from services.standby_controller.apply.target import open_target
 from services.standby_controller.definitions.archive import Entry
-from services.standby_controller.definitions.keeping import read_entries_kept
+from services.standby_controller.definitions.keeping import are_entries_kept, read_entries_kept
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.policy.guards import Guards
 from services.standby_controller.progress import Progress
@@ -284,10 +284,9 @@ class _ComponentSync:
                 cursor = await read_cursor(session, self._component.name)
                 if cursor is None:
                     return None
-                before = await read_entries_kept(session, self._component.name)
                 whole = frozenset[TableName]()
                 for _ in range(_ATTEMPTS):
-                    brought = await self._bring(session, cursor, before, whole)
+                    brought = await self._bring(session, cursor, whole)
                     if isinstance(brought, ComponentOutcome):
                         return brought
                     whole |= brought
@@ -296,18 +295,17 @@ class _ComponentSync:
         raise SchemaChanged("definitions keep changing")
 
     async def _bring(
-        self, session: Session, cursor: Cursor, before: tuple[Entry, ...] | None, whole: frozenset[TableName]
+        self, session: Session, cursor: Cursor, whole: frozenset[TableName]
     ) -> ComponentOutcome | frozenset[TableName]:
         """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
-        async with self._carrier.export(
-            SyncKind.DELTA, cursor.point, whole, brings_definitions=before is not None
-        ) as export:
+        is_known = await are_entries_kept(session, self._component.name)
+        async with self._carrier.export(SyncKind.DELTA, cursor.point, whole, brings_definitions=is_known) as export:
             manifest = export.manifest
             placing = self._move(session, cursor, manifest, manifest.definitions_token)
             reason, definitions = None, tuple[str, ...]()
             if manifest.definitions_token == cursor.definitions_token and manifest.schema_change is None:
                 written = await self._carrier.apply(session, export, placing)
-            elif before is None:
+            elif (before := await read_entries_kept(session, self._component.name)) is None:
                 raise SchemaChanged("definitions changed, and it is not known what the copy was made of")
             else:
                 async with self._redefinition(session, manifest, before) as change:

@@ -4,6 +4,10 @@
 -- Return the packed entries that the copy was made by.
 SELECT entries FROM warmstandby.definitions WHERE component = $1;
 
+-- name: has_entries
+-- Say whether it is known what the copy was made of.
+SELECT EXISTS (SELECT FROM warmstandby.definitions WHERE component = $1);
+
 -- name: keep_entries
 -- Note what the copy is made of now.
 INSERT INTO warmstandby.definitions (component, entries) VALUES ($1, $2)

@@ -18,6 +18,11 @@ async def read_entries_kept(session: Session, component: str) -> tuple[Entry, ..
     return None if packed is None else unpack(packed)
 
 
+async def are_entries_kept(session: Session, component: str) -> bool:
+    """Say whether it is known what the copy was made of, without reading it."""
+    return bool(await session.fetchval(_QUERIES["has_entries"], component))
+
+
 async def keep_entries(session: Session, component: str, entries: Sequence[Entry]) -> None:
     """Note what the copy is made of from now on."""
     await session.execute(_QUERIES["keep_entries"], component, pack(entries))
