@@ -72,7 +72,7 @@ async def test_an_agent_that_was_dead_catches_up_in_pieces(stage: Stage) -> None
     stage.agent.kill()
     stage.controller.stop()
     await write(stage, CATCH_UP)
-    async with watching(stage.source) as kept:
+    async with watching(stage.source, pause_seconds=0.005) as kept:  # one drain follows the other at once
         stage.agent.start()
         async with asyncio.timeout(60):
             await until(lambda: bool(kept.kept) and kept.kept[-1] < 2 * CHUNK)
@@ -83,7 +83,7 @@ async def test_an_agent_that_was_dead_catches_up_in_pieces(stage: Stage) -> None
     assert kept.kept[0] > CATCH_UP
     assert len(kept.steps()) > CATCH_UP / CHUNK / 2
     assert median(kept.steps()) <= CHUNK + 2 * MIB
-    assert max(kept.steps()) <= 3 * CHUNK + 2 * MIB  # a look on a busy machine may miss one or two
+    assert max(kept.steps()) <= 5 * CHUNK + 2 * MIB  # a piece that holds no change makes the next one larger
     await stage.revive()
     assert [part["kind"] for part in (await stage.recover())["components"]] == ["delta"]
 
@@ -140,7 +140,7 @@ async def write(stage: Stage, log_bytes: int, *, rate: float = float("inf")) -> 
 
 
 @asynccontextmanager
-async def watching(source: Cluster) -> AsyncIterator[KeptLog]:
+async def watching(source: Cluster, *, pause_seconds: float = 0.05) -> AsyncIterator[KeptLog]:
     """Sample the slot and the drained position beside a block."""
     log = KeptLog()
     own = await asyncpg.connect(source.dsn("warmstandby"))
@@ -151,7 +151,7 @@ async def watching(source: Cluster) -> AsyncIterator[KeptLog]:
             if row is not None and row["kept"] is not None:
                 log.kept.append(row["kept"])
                 log.drained.append(row["drained"])
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause_seconds)
 
     start, began = await own.fetchval(_POSITION), time.monotonic()
     task = asyncio.create_task(look_on())
