@@ -133,7 +133,7 @@ class Pair:
         deadline = time.monotonic() + timeout
         while True:
             answer = ask_once(self.primary.controller_url, self.primary.token, "GET", "/v1/components").json()
-            states = [(item["capture"] or {}).get("state") for item in answer["items"]]
+            states = [(item["capture"] or {}).get("state") for item in answer["items"] if item["folder"] is None]
             if all(state == "ready" for state in states):
                 return
             if time.monotonic() > deadline:

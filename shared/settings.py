@@ -10,9 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from shared.addresses import host_of, is_loopback
+from shared.files.patterns import check_pattern
+from shared.files.places import is_within, staging_folder
 from shared.setting_values import Address, Dsn, Key, Name, Section, Url
 from shared.surroundings import ApplicationSettings, HooksSettings, ProbesSettings
 
@@ -195,6 +197,42 @@ class ComponentSettings(Section):
     required: bool = Field(True, description="Without a sync of it in the present term the node is not promoted.")
 
 
+class FileSetSettings(Section):
+    """[[file_sets]]: one replicated folder, with all that lies below it."""
+
+    name: Name = Field(description="The file set's name; equal on both nodes, and no component's.")
+    path: Path = Field(
+        description="The folder on this node, absolute; it must be there, and the folder around it must be writable: "
+        "what a sync brings is gathered beside it, in `.NAME.warmstandby`, before it takes its place."
+    )
+    exclude: tuple[str, ...] = Field(
+        (),
+        description="What is left alone on both nodes: names as in *.tmp at any depth, or paths relative to the folder "
+        "as in cache/** (with `*`, `?`, `[…]`, and `**` for any number of folders; a `/` at the end: folders only).",
+    )
+    required: bool = Field(True, description="Without a sync of it in the present term the node is not promoted.")
+
+    @field_validator("path")
+    @classmethod
+    def check_path(cls, value: Path) -> Path:
+        """Allow an absolute path that says where it leads."""
+        if not value.is_absolute() or ".." in value.parts or value == Path("/"):
+            raise ValueError("allowed is an absolute path of a folder, without '..', and not / itself")
+        return value
+
+    @field_validator("exclude")
+    @classmethod
+    def check_exclude(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Allow patterns that can match something."""
+        for pattern in value:
+            check_pattern(pattern)
+        return value
+
+
+AnyComponent = ComponentSettings | FileSetSettings
+"""What one sync after the other brings to a standby."""
+
+
 class PeerSettings(Section):
     """[[peers]]: another node of the pair."""
 
@@ -257,6 +295,7 @@ class Settings(Section):
     node: NodeSettings
     postgres: PostgresSettings
     components: tuple[ComponentSettings, ...] = Field(min_length=1)
+    file_sets: tuple[FileSetSettings, ...] = ()
     peers: tuple[PeerSettings, ...] = ()
     agent: AgentSettings = AgentSettings()
     controller: ControllerSettings = ControllerSettings()
@@ -277,7 +316,7 @@ class Settings(Section):
     def check_each_other(self) -> Self:
         """Refuse a pair that cannot work: names twice, a peer that is this node, keys twice."""
         unique = {
-            "components: name": [component.name for component in self.components],
+            "components and file_sets: name": [component.name for component in self.all_components],
             "components: database": [component.database for component in self.components],
             "peers: node_id": [peer.node_id for peer in self.peers],
         }
@@ -285,6 +324,7 @@ class Settings(Section):
         for what, values in unique.items():
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} must be unique")
+        self._check_folders()
         if self.node.id in unique["peers: node_id"]:
             raise ValueError("peers: node_id must differ from [node] id")
         if len(set(keys)) != len(keys):
@@ -302,6 +342,29 @@ class Settings(Section):
         if sum(peer.mode is Mode.PRIMARY for peer in self.peers) + (self.node.mode is Mode.PRIMARY) > 1:
             raise ValueError("only one node may have mode primary")
         return self
+
+    def _check_folders(self) -> None:
+        """Refuse folders of file sets that hold one another, or what this node itself writes."""
+        own = [("[node] state_dir", self.node.state_dir)]
+        own += [] if self.postgres.data_dir is None else [("[postgres] data_dir", self.postgres.data_dir)]
+        for place, one in enumerate(self.file_sets):
+            others = [(f"file set {other.name}", other.path) for other in self.file_sets[place + 1 :]]
+            others += [(f"what a sync of {other.name} gathers", staging_folder(other.path)) for other in self.file_sets]
+            for what, folder in (*own, *others):
+                if is_within(folder, one.path) or is_within(one.path, folder):
+                    raise ValueError(
+                        f"file_sets: {one.name}: {one.path} and {folder} ({what}) lie within one another: each file "
+                        "belongs to one of them"
+                    )
+
+    @property
+    def all_components(self) -> tuple[AnyComponent, ...]:
+        """Return the components of both kinds in the order of their syncs: databases, then file sets."""
+        return (*self.components, *self.file_sets)
+
+    def file_set(self, name: str) -> FileSetSettings | None:
+        """Return the file set of that name."""
+        return next((one for one in self.file_sets if one.name == name), None)
 
     def component(self, name: str) -> ComponentSettings | None:
         """Return the component of that name."""

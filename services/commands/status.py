@@ -51,6 +51,8 @@ def describe_status(status: Json) -> Iterator[str]:
             yield f"{'':<10}clock {offset['middle_seconds']:+.3f} s ± {bound:.3f} s, heard {heard:.1f} s ago"
     for component in status["components"]:
         yield f"component {component['name']}  {_describe_copy(component, status['node'])}"
+        if component["folder"] is not None and component["problem"] is not None:
+            yield f"  {component['problem']['text']}"
         for table in component["unkept"]:
             yield f"  not kept current: {table['name']}: {table['reason']}"
     if status["sync_in_progress"] is not None:

@@ -14,6 +14,8 @@ from pydantic import SecretStr
 from services.primary_agent.capture.service import CaptureService
 from services.primary_agent.export.holding import HoldingService
 from services.primary_agent.export.service import ExportService
+from services.primary_agent.files.fence import NodeFence
+from services.primary_agent.files.service import FileSetService
 from services.primary_agent.node.application import ApplicationWatch
 from services.primary_agent.node.database_restart import DatabaseRestart
 from services.primary_agent.node.demotion import Demoting
@@ -33,6 +35,7 @@ from services.primary_agent.returning.meeting import MeetingService
 from services.primary_agent.routes.caller import Caller, own_caller, peer_caller
 from services.primary_agent.routes.commands import commands_router
 from services.primary_agent.routes.exports import exports_router
+from services.primary_agent.routes.files import files_router
 from services.primary_agent.routes.heartbeat import heartbeat_router
 from services.primary_agent.routes.holding import holding_router
 from services.primary_agent.routes.node import journal_router, node_router
@@ -41,7 +44,6 @@ from services.primary_agent.routes.returns import divergence_router, meeting_rou
 from services.primary_agent.routes.uncaptured import uncaptured_router
 from shared.clock import Clock, SystemClock
 from shared.errors import WarmstandbyError
-from shared.fencing.fence import Fence
 from shared.http.application import Application, new_application
 from shared.http.probes import probes_router
 from shared.http.server import tcp_server, unix_server
@@ -87,8 +89,10 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     exports = ExportService(settings, clock, node, capture)
     meeting, divergence = MeetingService(clock, node, capture), DivergenceService(clock, node, capture)
 
+    file_sets = FileSetService(settings, clock, node)
+
     journal = Journal(settings.node.state_dir, clock)
-    fence, hooks = Fence(settings, clock), Hooks(settings, clock)
+    fence, hooks = NodeFence(settings, clock, file_sets), Hooks(settings, clock)
     deadline_seconds = settings.fencing.deadline_seconds
     judgement = Judgement(settings, clock, node, peers, databases, fence, copy, looked)
     promotion = Promotion(node, fence, capture, hooks, peers, journal, clock)
@@ -110,7 +114,8 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
     roles = Roles(node, peers, demoting, journal, settings.node.epoch_class)
 
     def components() -> tuple[ComponentStatus, ...]:
-        return tuple(capture.status(component.name) for component in settings.components)
+        databases_of = (capture.status(component.name) for component in settings.components)
+        return (*databases_of, *file_sets.statuses())
 
     def problems() -> tuple[WarmstandbyError, ...]:
         return tuple(one for one in (databases.problem, node.write_problem) if one is not None)
@@ -144,12 +149,14 @@ def build(settings: Settings, clock: Clock | None = None) -> Agent:
             Sibling("application watch", watched.run),
             Sibling("database restart", restart.run),
             Sibling("disk watch", disk.run),
+            Sibling("file sets", file_sets.run),
         ),
         network=application(
             peer,
             exports_router(exports, peer),
             uncaptured_router(exports, peer),
             holding_router(HoldingService(exports), peer),
+            files_router(file_sets, peer),
             meeting_router(meeting, peer),
             peers_router(roles, peer),
             journal_router(journal, peer),

@@ -9,6 +9,7 @@ from services.standby_controller.api.parts import give_parts
 from services.standby_controller.apply.component import clear_orphans, sync_component
 from services.standby_controller.apply.returning import ReturnView, find_divergence
 from services.standby_controller.assembly import assemble
+from services.standby_controller.files.file_set import FileSetSync, clear_file_sets
 from services.standby_controller.links import Links, open_links
 from services.standby_controller.outcome import ComponentOutcome
 from services.standby_controller.policy.guards import Guards
@@ -21,7 +22,7 @@ from shared.clock import SystemClock
 from shared.http.server import tcp_server
 from shared.lifecycle import Sibling, run_siblings
 from shared.node.model import Envelope
-from shared.settings import ComponentSettings, Settings
+from shared.settings import AnyComponent, FileSetSettings, Settings
 
 _BEYOND_FENCE_SECONDS: Final = 10.0  # a peer that closes its node looks around, waits for the lock and proves it
 
@@ -32,6 +33,7 @@ async def serve(settings: Settings) -> None:
 
     async def clear() -> None:
         await clear_orphans(settings)
+        await clear_file_sets(settings)
 
     async with (
         open_links(settings, clock) as links,
@@ -75,13 +77,17 @@ def _agents_of(settings: Settings, links: Links) -> Agents:
 
 def _copy_from(settings: Settings, links: Links) -> CopyComponent:
     async def copy_component(
-        component: ComponentSettings,
+        component: AnyComponent,
         source: Source,
         envelope: Envelope,
         progress: Progress,
         guards: Guards,
         wish: Wish | None = None,
     ) -> ComponentOutcome:
+        if isinstance(component, FileSetSettings):
+            return await FileSetSync(
+                component, settings, links.exports[source.node_id], source.term, envelope, progress, guards, wish
+            ).run()
         return await sync_component(
             component,
             settings=settings,

@@ -120,7 +120,7 @@ async def assemble(
             clock=clock,
         )
         memory = SyncMemory(clock)
-        names_of_components = tuple(component.name for component in settings.components)
+        names_of_components = tuple(component.name for component in settings.all_components)
         verifications = Verifications(database, node)
         book = VerificationBook(verifications, recorder, names_of_components, clock)
 
@@ -129,7 +129,7 @@ async def assemble(
 
         runner = SyncRunner(
             work=SyncWork(
-                settings.components, copy_component, clear_orphans, history, memory, book, shrink_limits, clock
+                settings.all_components, copy_component, clear_orphans, history, memory, book, shrink_limits, clock
             ),
             memory=memory,
             history=history,

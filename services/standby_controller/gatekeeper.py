@@ -40,7 +40,7 @@ from shared.errors import ProtocolMismatch, SchemaChanged
 from shared.errors.base import Refusal
 from shared.lifecycle import Sibling, run_every
 from shared.node.model import State
-from shared.settings import ComponentSettings, Promotion, Settings
+from shared.settings import AnyComponent, Promotion, Settings
 
 LOOK_SECONDS: Final = 1.0
 
@@ -242,7 +242,7 @@ class Gatekeeper:
             automatic_failover_age_seconds=self._cooldown_age_seconds(),
             is_evidence_fresh=self._is_evidence_fresh(peer, diagnosis, now),
             is_database_writable=None if database is None or not is_database_fresh else database.is_healthy,
-            copies=tuple(self._copy(component, attempt) for component in self._settings.components),
+            copies=tuple(self._copy(component, attempt) for component in self._settings.all_components),
             is_protocol_compatible=_is_compatible(peer),
             references=self._doors.references(self._fact_limit_seconds),
             offset_at_least_seconds=None if peer is None or peer.offset is None else peer.offset.at_least_seconds,
@@ -269,7 +269,7 @@ class Gatekeeper:
             offset_warning_seconds=document.monitor.offset_warning_seconds,
         )
 
-    def _copy(self, component: ComponentSettings, attempt: AttemptFacts) -> CopyFacts:
+    def _copy(self, component: AnyComponent, attempt: AttemptFacts) -> CopyFacts:
         success, last = self._memory.successes.get(component.name), self._memory.last
         failures = [] if last is None else [one.failure for one in last.components if one.component == component.name]
         return CopyFacts(
@@ -282,7 +282,7 @@ class Gatekeeper:
             verification=dict(attempt.verifications).get(component.name) or self._verdict(component.name),
         )
 
-    def _is_there(self, component: ComponentSettings) -> bool | None:
+    def _is_there(self, component: AnyComponent) -> bool | None:
         """Say whether a standby's own agent has seen the copy."""
         present = self._monitor.own.present
         if present is None or present.state is not State.STANDBY:

@@ -269,10 +269,21 @@ class GuardsGroup(Group):
     least_rows: Annotated[int, Field(ge=1, le=10**12), WHOLE] = Field(
         1000, description="A database or table with fewer rows is asked for none of these shares of rows."
     )
+    max_files_lost_share: float = Field(
+        0.5, gt=0, le=1, description="Share of a file set's files that one sync may take; never the last of them."
+    )
+    least_files: Annotated[int, Field(ge=1, le=10**12), WHOLE] = Field(
+        20, description="A file set with fewer files is not asked for that share."
+    )
 
     @property
     def limits(self) -> ShrinkLimits:
         """Return the limits as a value."""
         return ShrinkLimits(
-            self.max_rows_lost_share, self.max_table_rows_lost_share, self.max_tables_lost_share, self.least_rows
+            max_rows_lost_share=self.max_rows_lost_share,
+            max_table_rows_lost_share=self.max_table_rows_lost_share,
+            max_tables_lost_share=self.max_tables_lost_share,
+            least_rows=self.least_rows,
+            max_files_lost_share=self.max_files_lost_share,
+            least_files=self.least_files,
         )

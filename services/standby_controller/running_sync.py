@@ -13,7 +13,7 @@ from services.standby_controller.source import Source
 from services.standby_controller.store.records import ComponentRecord, Failure, SyncRecord
 from services.standby_controller.verify.model import Order, Wish
 from shared.node.model import Envelope
-from shared.settings import ComponentSettings
+from shared.settings import AnyComponent
 
 
 class CopyComponent(Protocol):
@@ -21,7 +21,7 @@ class CopyComponent(Protocol):
 
     async def __call__(
         self,
-        component: ComponentSettings,
+        component: AnyComponent,
         source: Source,
         envelope: Envelope,
         progress: Progress,

@@ -59,7 +59,7 @@ class Lookout:
         return Situation(
             own=self._sight(self._monitor.own),
             peers=tuple(self._sight(peer) for peer in self._monitor.peers),
-            components=tuple(self._component(component.name) for component in self._settings.components),
+            components=tuple(self._component(component.name) for component in self._settings.all_components),
             interval_seconds=config.sync.interval_seconds,
             is_schedule_enabled=config.sync.enabled,
             offset_warning_seconds=config.monitor.offset_warning_seconds,
@@ -89,7 +89,7 @@ class Lookout:
     def own_copy_age_seconds(self) -> float | None:
         """Return the age of this node's oldest required copy; None where one is missing."""
         successes = self._runner.memory.successes
-        required = [component.name for component in self._settings.components if component.required]
+        required = [component.name for component in self._settings.all_components if component.required]
         ages = [self.data_age_seconds(successes.get(name)) for name in required]
         known = [age for age in ages if age is not None]
         return max(known, default=0.0) if len(known) == len(ages) else None

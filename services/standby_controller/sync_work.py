@@ -20,7 +20,7 @@ from shared.clock import Clock
 from shared.errors import PeerError, PostgresError, RoleError, WarmstandbyError
 from shared.log import fields_of
 from shared.node.model import Envelope
-from shared.settings import ComponentSettings
+from shared.settings import AnyComponent
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class SyncWork:
 
     def __init__(
         self,
-        components: Sequence[ComponentSettings],
+        components: Sequence[AnyComponent],
         copy_component: CopyComponent,
         clear_orphans: Callable[[], Awaitable[None]],
         history: History,
@@ -87,7 +87,7 @@ class SyncWork:
         return first
 
     async def _copy(
-        self, running: RunningSync, component: ComponentSettings, source: Source, envelope: Envelope
+        self, running: RunningSync, component: AnyComponent, source: Source, envelope: Envelope
     ) -> tuple[Failure | None, bool]:
         """Copy one component; return its failure and whether the next one is worth trying."""
         started_at, began = self._clock.now(), self._clock.monotonic()
@@ -127,7 +127,7 @@ class SyncWork:
         return failure, may_go_on
 
     def _broken_off(
-        self, running: RunningSync, component: ComponentSettings, started_at: datetime, began: float, failure: Failure
+        self, running: RunningSync, component: AnyComponent, started_at: datetime, began: float, failure: Failure
     ) -> ComponentRecord:
         return ComponentRecord(
             component=component.name,

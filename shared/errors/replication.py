@@ -107,6 +107,34 @@ class TransferIncomplete(ReplicationError):
     default_hint = "Nothing was changed on the standby; the next sync starts again."
 
 
+class ListingRefused(ReplicationError):
+    """The active node's list of a file set names what no folder can hold; nothing was changed."""
+
+    code = "listing_refused"
+    default_hint = "Look at the active node: what answers there is broken, or is not what it says it is."
+
+
+class FileSetMissing(ReplicationError):
+    """The folder of a file set is not there."""
+
+    code = "file_set_missing"
+    status = 503
+    default_hint = "Make the folder, or mount its file system, on the node that the detail names."
+    retry_after_seconds = 30.0
+
+
+class FileSetUnusable(ReplicationError):
+    """The folder of a file set cannot be read or written as a sync has to."""
+
+    code = "file_set_unusable"
+    status = 503
+    default_hint = (
+        "The user of the services needs all rights in the folder and in the one around it, and both must lie on one "
+        "file system: name a folder below a mounted file system, not the mounted one itself."
+    )
+    retry_after_seconds = 30.0
+
+
 class CursorMoved(ReplicationError):
     """The copy does not stand where the sync began."""
 
@@ -142,13 +170,14 @@ class GuardRefused(ReplicationError):
 
 
 class SourceShrank(GuardRefused):
-    """The active node's database lost so much that it is not believed; nothing was applied."""
+    """The active node's database or file set lost so much that it is not believed; nothing was applied."""
 
     code = "source_shrank"
     default_hint = (
-        "Look at the active node's database. If it is as it should be, say so for one sync: `warmstandby sync --accept "
-        'source_shrank` (POST /v1/syncs, or POST /v1/resync of a fenced node, with {"accept": ["source_shrank"]}). If '
-        "not, the standby has what was lost: restore it from there or fail over. `guards` in /v1/config are the limits."
+        "Look at the active node's database, or folder. If it is as it should be, say so for one sync: `warmstandby "
+        "sync --accept source_shrank` (POST /v1/syncs, or POST /v1/resync of a fenced node, with "
+        '{"accept": ["source_shrank"]}). If not, the standby has what was lost: restore it from there or fail over. '
+        "`guards` in /v1/config are the limits."
     )
 
 

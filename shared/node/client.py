@@ -13,6 +13,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from shared.clock import Clock, format_instant
+from shared.node.file_sets import FileSetLink
 from shared.node.holding import HoldingLink
 from shared.node.link import DEADLINE_SECONDS, certificate_expiry, own_http, peer_http
 from shared.node.model import (
@@ -56,7 +57,7 @@ class Heard:
     """Of the certificate that the answer came under; None without TLS."""
 
 
-class NodeClient(ReturningLink, HoldingLink):
+class NodeClient(ReturningLink, HoldingLink, FileSetLink):
     """One node's agent, seen from here; what every method raises is said at NodeLink."""
 
     _looked_at: float | None = None

@@ -114,9 +114,11 @@ class NodeLink:
         return response
 
     @asynccontextmanager
-    async def _stream(self, path: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    async def _stream(self, path: str, asked: Wire | None = None) -> AsyncIterator[AsyncIterator[bytes]]:
         timeout = httpx.Timeout(SILENCE_SECONDS, connect=self._deadline_seconds)
-        request = self._http.build_request("GET", path, headers=self._speaker().headers(), timeout=timeout)
+        headers = self._speaker().headers() | ({} if asked is None else {"Content-Type": "application/json"})
+        method, body = ("GET", None) if asked is None else ("POST", asked.model_dump_json())
+        request = self._http.build_request(method, path, content=body, headers=headers, timeout=timeout)
         try:
             response = await self._http.send(request, stream=True)
         except httpx.HTTPError as error:

@@ -227,11 +227,13 @@ class ComponentStatus(Wire):
     """One component as its node sees it."""
 
     name: str
-    database: str
+    database: str = Field("", description="Empty of a file set.")
+    folder: str | None = Field(None, description="Of a file set.")
     position: str | None = Field(None, description="The source's WAL position, or the sync point the copy stands at.")
     capture: CaptureStatus | None = None
     is_copy: bool | None = Field(
-        None, description="On a standby: whether the database is there and is what syncs made; null until it was seen."
+        None,
+        description="On a standby: whether the database (the folder) is there and is what syncs made; null until seen.",
     )
     unkept: tuple[UnkeptTable, ...] = ()
     problem: Problem | None = None

@@ -69,6 +69,14 @@ class Record(BaseModel):
     boot: BootNote = BootNote()
 
 
+def read_record(folder: Path) -> Record | None:
+    """Return what a node's record says now, without taking its folder; None where there is none that can be read."""
+    try:
+        return Record.model_validate_json((folder / "record.json").read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
 class RecordStore(Protocol):
     """Where the record is kept."""
 

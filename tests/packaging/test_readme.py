@@ -35,6 +35,7 @@ from shared.configuration import load_settings, secrets_of
 MAJOR: Final = 18
 LINES: Final = re.compile(r"```\n(local .*?\n)```", re.DOTALL)
 BLOCK: Final = re.compile(r"<!-- run on (both|secondary|one of them) -->\n```sh\n(.*?)```", re.DOTALL)
+FILE_SET: Final = re.compile(r"```toml\n(\[\[file_sets\]\]\n.*?)```", re.DOTALL)
 QUICK: Final = {
     "WARMSTANDBY_AGENT__HEARTBEAT_SECONDS": "0.3",
     "WARMSTANDBY_CONTROLLER__HEARTBEAT_SECONDS": "0.3",
@@ -178,6 +179,10 @@ def write_config(server: Server, other: Server, keys: dict[str, str]) -> None:
     ):
         assert old in text, old
         text = text.replace(old, new)
+    found = FILE_SET.search((TREE / "README.md").read_text(encoding="utf-8"))
+    assert found is not None
+    (server.folder / "documents").mkdir()
+    text += "\n" + found[1].replace("/var/lib/mdm", str(server.folder))
     server.config.touch(mode=0o600)
     server.config.write_text(text, encoding="utf-8")
 
@@ -284,6 +289,8 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
                 shutil.copy(tmp_path / source, server.folder / target)
             put_up_fence(server, fence)
             server.run(services)
+        (primary.folder / "documents" / "letter").write_text("dear all", encoding="utf-8")
+        (primary.folder / "documents" / "letter.tmp").write_text("dear", encoding="utf-8")
 
         wait_ready(secondary)
         secondary.run(look)
@@ -297,6 +304,7 @@ def test_the_readme_sets_up_a_pair(servers: tuple[Server, Server], tmp_path: Pat
         )
         told = secondary.run(sync)
         assert "succeeded: mdm by delta" in told
+        assert [path.name for path in (secondary.folder / "documents").iterdir()] == ["letter"]
         assert secondary.cluster.psql("SELECT name FROM device WHERE id IN (7, 8)", "mdm") == "renamed"
         told = secondary.run(schedule)
         assert "sync.run_every=PT1H" in told

@@ -14,7 +14,7 @@ from services.standby_controller.api.parts import PartsOf
 from services.standby_controller.api.wire import Answer, Instant, ListAnswer
 from services.standby_controller.apply.returning import ReturnView
 from services.standby_controller.rescue.keeping import discard
-from services.standby_controller.rescue.manifest import RescuedTable, RescueKind, RescueManifest
+from services.standby_controller.rescue.manifest import RescuedFile, RescuedTable, RescueKind, RescueManifest
 from services.standby_controller.severity import Severity
 from services.standby_controller.source import find_source
 from services.standby_controller.store.audit import Action
@@ -44,9 +44,12 @@ class RescueAnswer(Answer):
     """What was saved of one component."""
 
     id: str
-    kind: RescueKind = Field(description="`rows`: files; `database`: the whole old database, under another name.")
+    kind: RescueKind = Field(
+        description="`rows`, `files`: files; `database`: the whole old database, under another name."
+    )
     component: str
-    database: str
+    database: str = Field(description="Empty of a file set.")
+    folder: str | None = Field(description="Of a file set.")
     node_id: str = Field(description="Whose data was saved.")
     source_node: str = Field(description="The node that the pair went on with.")
     term_epoch: int
@@ -57,6 +60,7 @@ class RescueAnswer(Answer):
     rows: int
     tables: tuple[RescuedTable, ...]
     prepared: tuple[PreparedTransaction, ...] = Field(description="Prepared transactions that were rolled back.")
+    files: tuple[RescuedFile, ...] = Field(description="Of a file set: what was overwritten or removed.")
     kept_database: str | None
 
     @classmethod
@@ -133,10 +137,13 @@ async def get_rescue(parts: PartsOf, _: Viewer, rescue_id: RescueId) -> RescueAn
 @router.get(
     "/rescues/{rescue_id}/files/{file}",
     operation_id="getRescueFile",
-    summary="Download the saved rows of a table",
+    summary="Download the saved rows of a table, or a saved file",
     response_class=FileResponse,
     responses={
-        200: {"description": "CSV with a header, in the database's encoding.", "content": {"text/csv": {}}},
+        200: {
+            "description": "CSV with a header, in the database's encoding; a file's bytes.",
+            "content": {"text/csv": {}},
+        },
         **problem_responses(*ACCESS_ERRORS, NotFound),
     },
 )
@@ -144,11 +151,12 @@ async def get_rescue_file(
     parts: PartsOf,
     _: Operator,
     rescue_id: RescueId,
-    file: Annotated[str, Path(description="`file` of a table of the rescue.", max_length=255)],
+    file: Annotated[str, Path(description="`file` of a table, or of a file, of the rescue.", max_length=255)],
 ) -> FileResponse:
     """Give the rows: `_change` says what was done to each, `_side` on which node it stood like that."""
     path = await parts.rescues.find_file(rescue_id, file)
-    return FileResponse(path, media_type="text/csv", filename=path.name)
+    media_type = "text/csv" if path.suffix == ".csv" else "application/octet-stream"
+    return FileResponse(path, media_type=media_type, filename=path.name)
 
 
 @router.delete(
@@ -170,7 +178,8 @@ async def discard_rescue(
         raise RequestError("confirm must be the id of the rescue", hint="What it holds is nowhere else.")
     await discard(parts.settings, parts.rescues, rescue_id)
     note(parts, caller, Action.RESCUE_DISCARDED, rescue_id, {"component": manifest.component, "rows": manifest.rows})
-    text = f"{caller.name} discarded rescue {rescue_id}: {manifest.rows} rows of component {manifest.component}"
+    what = f"{len(manifest.files)} files" if manifest.files else f"{manifest.rows} rows"
+    text = f"{caller.name} discarded rescue {rescue_id}: {what} of component {manifest.component}"
     await parts.events.add(
         NewEvent(parts.clock.now(), EventKind.RESCUE_DISCARDED, Severity.WARNING, rescue_id, text, {})
     )

@@ -102,8 +102,8 @@ def _components(parts: Parts) -> tuple[ComponentAnswer, ...]:
     present = parts.monitor.own.present
     seen = {} if present is None else {component.name: component for component in present.components}
     answers = []
-    for component in parts.settings.components:
+    for component in parts.settings.all_components:
         success = parts.runner.memory.successes.get(component.name)
         age = parts.lookout.data_age_seconds(success)
-        answers.append(ComponentAnswer.of(component.name, component.database, success, age, seen.get(component.name)))
+        answers.append(ComponentAnswer.of(component, success, age, seen.get(component.name)))
     return tuple(answers)

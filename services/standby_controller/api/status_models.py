@@ -29,7 +29,7 @@ from shared.node.model import (
     Versions,
 )
 from shared.replication.model import SyncKind, SyncPoint
-from shared.settings import Mode
+from shared.settings import AnyComponent, ComponentSettings, Mode
 
 NOT_AVAILABLE = "not_available"
 
@@ -173,7 +173,8 @@ class ComponentAnswer(Answer):
     """One component on this node."""
 
     name: str
-    database: str
+    database: str | None = Field(description="Null of a file set.")
+    folder: str | None = Field(description="Of a file set; null of a database.")
     data_age_seconds: float | None = Field(description="How old this node's copy is; null where it has none.")
     last_success_at: Instant | None
     last_kind: SyncKind | None
@@ -187,8 +188,7 @@ class ComponentAnswer(Answer):
     @classmethod
     def of(
         cls,
-        name: str,
-        database: str,
+        component: AnyComponent,
         success: ComponentRecord | None,
         data_age_seconds: float | None,
         seen: ComponentStatus | None,
@@ -196,8 +196,9 @@ class ComponentAnswer(Answer):
         """Return the answer for what controller and agent know of a component."""
         unkept = success.unkept if success else ()
         return cls(
-            name=name,
-            database=database,
+            name=component.name,
+            database=component.database if isinstance(component, ComponentSettings) else None,
+            folder=None if isinstance(component, ComponentSettings) else str(component.path),
             data_age_seconds=None if data_age_seconds is None else round(data_age_seconds, 3),
             last_success_at=success.ended_at if success else None,
             last_kind=success.kind if success else None,

@@ -87,10 +87,10 @@ class StartedAnswer(Answer):
 
 
 class DifferenceAnswer(Answer):
-    """One table or sequence that differed."""
+    """One table, sequence or path that differed."""
 
     kind: DifferenceKind
-    name: str = Field(description="`schema.name`.")
+    name: str = Field(description="`schema.name`; of a file set, a path (percent-encoded).")
     text: str
     rows_here: int | None = Field(description="Rows of the copy.")
     rows_there: int | None = Field(description="Rows on the active node.")

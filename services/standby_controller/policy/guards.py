@@ -37,6 +37,9 @@ class ShrinkLimits:
     max_tables_lost_share: float = 0.5
     least_rows: int = 1000
     """A table, or a database, with fewer rows has nothing that its share of rows would say."""
+    max_files_lost_share: float = 0.5
+    least_files: int = 20
+    """A file set with fewer files is asked for no share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,16 @@ def find_shrinkage(before: Mapping[str, int], after: Mapping[str, int], limits: 
     return f"of a table's rows {_percent(share)} may be lost at most: {_describe(shrunk, after)}"
 
 
+def find_lost_files(before: int, left: int, limits: ShrinkLimits) -> str | None:
+    """Judge how many files a file set has, as the copy holds them and as its source does; one renamed is not lost."""
+    if before and not left:
+        return f"the source's folder holds no file (is its file system mounted?), the copy holds {before:,}"
+    if before >= limits.least_files and before - left > limits.max_files_lost_share * before:
+        share = _percent(limits.max_files_lost_share)
+        return f"of the copy's {before:,} files {left:,} would be left, {share} may be lost at most"
+    return None
+
+
 def find_other_database(node_id: str, before: SourceIdentity | None, now: SourceIdentity | None) -> str | None:
     """Judge whether the source is the database that the copy was made from, on the same node in the same term.
 
@@ -129,6 +142,16 @@ def find_disk_shortage(
         f"a full copy needs about {_gigabytes(needed_bytes)} (the size of the source's database), "
         f"{_gigabytes(free_bytes)} are free and {_gigabytes(floor_bytes)} must stay so; the present copy of "
         f"{_gigabytes(live_bytes)} is kept until the new one takes its place"
+    )
+
+
+def find_no_room(*, needed_bytes: int, free_bytes: int, floor_bytes: int) -> str | None:
+    """Judge whether what a file set lacks has room beside what is there, which stays until all has come."""
+    if not needed_bytes or free_bytes - needed_bytes >= floor_bytes:
+        return None
+    return (
+        f"{_gigabytes(needed_bytes)} are to come, {_gigabytes(free_bytes)} are free and {_gigabytes(floor_bytes)} must "
+        "stay so; what is there now stays until all has come"
     )
 
 

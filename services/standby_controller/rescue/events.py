@@ -24,6 +24,8 @@ def event_of_rescue(rescue: RescueManifest) -> NewEvent:
     """Return what to tell of a rescue."""
     if rescue.kind is RescueKind.DATABASE:
         what = f"its database as it was, kept as {rescue.kept_database}"
+    elif rescue.kind is RescueKind.FILES:
+        what = f"{len(rescue.files)} files of {rescue.folder} that another node's replace or lack"
     else:
         what = f"{rescue.rows} rows of {sum(1 for table in rescue.tables if table.rows)} tables"
         what += f" and the names of {len(rescue.prepared)} prepared transactions" if rescue.prepared else ""
@@ -36,5 +38,6 @@ def event_of_rescue(rescue: RescueManifest) -> NewEvent:
         "tables": {f"{table.schema_name}.{table.name}": table.rows for table in rescue.tables if table.rows},
         "prepared": len(rescue.prepared),
         "kept_database": rescue.kept_database,
+        "files": len(rescue.files),
     }
     return NewEvent(rescue.made_at, EventKind.RESCUE_SAVED, Severity.WARNING, rescue.id, text, data)

@@ -20,6 +20,7 @@ class RescueKind(StrEnum):
 
     ROWS = "rows"
     DATABASE = "database"
+    FILES = "files"
 
 
 class Change(StrEnum):
@@ -59,6 +60,21 @@ class RescuedTable(BaseModel):
         return self.inserted + self.changed + self.deleted + self.same_key + self.different
 
 
+class RescuedFile(BaseModel):
+    """One file or link of a file set, as it was before it was overwritten or removed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str = Field(description="Relative to the folder, percent-encoded.")
+    file: str | None = Field(None, description="Its name in the rescue; null of a symbolic link.")
+    mode: int = 0
+    owner: str = ""
+    group: str = ""
+    bytes: int = 0
+    sha256: str = ""
+    target: str = Field("", description="Where a symbolic link led, percent-encoded.")
+
+
 class RescueManifest(BaseModel):
     """One component's rescue; written last, so that a rescue with a manifest is whole."""
 
@@ -67,7 +83,8 @@ class RescueManifest(BaseModel):
     id: str
     kind: RescueKind
     component: str
-    database: str
+    database: str = Field("", description="Empty of a file set.")
+    folder: str | None = Field(None, description="Of a file set.")
     node_id: str = Field(description="Whose data was saved.")
     source_node: str = Field(description="The node that the pair went on with.")
     term_epoch: int
@@ -79,6 +96,7 @@ class RescueManifest(BaseModel):
     prepared: tuple[PreparedTransaction, ...] = Field(
         (), description="Transactions that were prepared on this node and are rolled back now."
     )
+    files: tuple[RescuedFile, ...] = Field((), description="Of a file set: what was overwritten or removed.")
     kept_database: str | None = Field(None, description="The old database, under the name it has now.")
 
     @property

@@ -82,7 +82,7 @@ class Shelf:
     async def find_file(self, rescue_id: str, file: str) -> Path:
         """Return a file that a rescue's manifest names; raises NotFound."""
         manifest = await self.read(rescue_id)
-        if file not in {table.file for table in manifest.tables}:
+        if file not in {*(table.file for table in manifest.tables), *(one.file for one in manifest.files)}:
             raise NotFound(f"rescue {rescue_id} has no file {file!r}")
         return self.folder(rescue_id, manifest.component) / Path(file).name
 

@@ -18,7 +18,7 @@ RETURNING seq
 UPDATE control.differences
 SET is_open = false, repaired_at = CASE WHEN name = ANY ($4::text[]) THEN repaired_at ELSE $5 END
 WHERE node = $1 AND component = $2 AND is_open
-  AND (name = ANY ($3::text[]) OR kind = 'sequence' OR (kind = 'strange' AND $6))
+  AND (name = ANY ($3::text[]) OR kind IN ('sequence', 'file') OR (kind = 'strange' AND $6))
   AND (NOT $7 OR changed IS NULL)
 
 -- name: add_difference

@@ -18,6 +18,8 @@ class DifferenceKind(StrEnum):
     SEQUENCE = "sequence"
     DEFINITION = "definition"
     STRANGE = "strange"
+    FILE = "file"
+    """`name` is a path of a file set, percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,7 @@ from shared.node.protocol import Speaker
 from shared.replication.model import SyncKind, SyncPhase, SyncPoint
 from shared.settings import (
     AgentSettings,
+    AnyComponent,
     ComponentSettings,
     ControllerSettings,
     Mode,
@@ -194,7 +195,7 @@ class ScriptedCopy:
 
     async def copy(
         self,
-        component: ComponentSettings,
+        component: AnyComponent,
         source: Source,
         envelope: Envelope,
         progress: Progress,

@@ -87,7 +87,7 @@ def test_the_environment_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
         ("peer", {"node_id": "one"}, "peers: node_id must differ from [node] id"),
         ("peer", {"mode": "primary"}, "only one node may have mode primary"),
         ("peer", {"key": KEYS["one"]}, "every node needs a key of its own"),
-        ("nodes", {"id": "x"}, "[nodes]: unknown section; allowed are node, postgres, components, peers"),
+        ("nodes", {"id": "x"}, "[nodes]: unknown section; allowed are node, postgres, components, file_sets, peers"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(
