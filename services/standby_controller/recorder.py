@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -71,6 +72,7 @@ class Recorder:
         self._waiting_heartbeats: deque[HeartbeatRecord] = deque()
         self._waiting_events: deque[WaitingEvent] = deque()
         self._waiting_entries: deque[NewEntry] = deque()
+        self._flushing = asyncio.Lock()
         self.wake = asyncio.Event()
         """Set where there is something that should be written at once."""
 
@@ -107,23 +109,27 @@ class Recorder:
 
     async def flush(self) -> None:
         """Write what waits; what cannot be written goes on waiting. Raises PostgresError."""
+        async with self._flushing:
+            await self._flush()
+
+    async def _flush(self) -> None:
         while self._waiting_events:
             event = self._waiting_events[0].event
             await self._events.add(event)
             self.forget(event)
             self._feed.look_now()
         while self._waiting_entries:
-            await self._audit.add(self._waiting_entries[0])
-            self._waiting_entries.popleft()
+            entry = self._waiting_entries[0]
+            await self._audit.add(entry)
+            _take_off(self._waiting_entries, [entry])
         while self._waiting_evidence:
             first = self._waiting_evidence[0]
             await self._transitions.add_evidence(first.transition_id, first.topic, first.at, first.data)
-            self._waiting_evidence.popleft()
+            _take_off(self._waiting_evidence, [first])
         batch = tuple(self._waiting_heartbeats)
         if batch:
             await self._heartbeats.add(batch)
-            for _ in batch:
-                self._waiting_heartbeats.popleft()
+            _take_off(self._waiting_heartbeats, batch)
 
     async def flush_at_end(self) -> None:
         """Write what waits before the process ends; what cannot be written within seconds is given up."""
@@ -134,6 +140,13 @@ class Recorder:
             waiting = len(self._waiting_events) + len(self._waiting_entries) + len(self._waiting_evidence)
             extra = {"count": waiting + len(self._waiting_heartbeats), "detail": str(error)}
             log.warning("records given up at the end", extra=extra)
+
+
+def _take_off(waiting: deque[Waiting], written: Sequence[Waiting]) -> None:
+    """Take off what is written; the oldest of it may have been given up meanwhile."""
+    done = {id(record) for record in written}
+    while waiting and id(waiting[0]) in done:
+        waiting.popleft()
 
 
 def _append(waiting: deque[Waiting], record: Waiting, what: str) -> None:
