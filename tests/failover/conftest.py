@@ -31,6 +31,7 @@ collect_ignore = rounds(
         "test_network.py",
         "test_notified.py",
         "test_processes.py",
+        "test_return_of_files.py",
         "test_syncs_and_failover.py",
         "test_times.py",
         "test_told_alike.py",
