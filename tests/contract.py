@@ -9,6 +9,10 @@ from schemathesis import Case, Response
 
 
 def was_sent_whole(case: Case[Any], response: Response) -> bool:
-    """Say whether all parameters arrived: a forbidden one with nothing in it is not sent, and nobody can refuse it."""
+    """Say whether all parameters arrived as they are, so that a forbidden one can be refused.
+
+    An empty list is not sent at all, and one with a single member looks like that member.
+    """
     sent = parse_qs(urlsplit(response.request.url or "").query, keep_blank_values=True)
-    return (case.query or {}).keys() <= sent.keys()
+    asked = case.query or {}
+    return asked.keys() <= sent.keys() and not any(isinstance(one, list) and len(one) == 1 for one in asked.values())

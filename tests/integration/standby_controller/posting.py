@@ -48,12 +48,12 @@ class Post:
         self.stage = stage
 
     async def change(self, notifications: Mapping[str, Any], expect: int = 200) -> Any:
-        """Change the settings of notifications."""
+        """Change the settings of notifications; the daily digest is not told besides, whatever the hour."""
         etag = (await self.stage.http.get("/v1/config", headers=self.stage.auth())).headers["ETag"]
         answer = await self.stage.http.patch(
             "/v1/config",
             headers={**self.stage.auth(), "If-Match": etag, "Content-Type": "application/merge-patch+json"},
-            content=json.dumps({"notifications": notifications}),
+            content=json.dumps({"notifications": {"digest": False, **notifications}}),
         )
         assert answer.status_code == expect, answer.text
         return answer.json()

@@ -184,7 +184,7 @@ async def test_the_digest_is_told_once_a_day(newest_dsn: str, tmp_path: Path) ->
         at = f"{now:%H:%M}"
         for _ in range(2):
             async with post(newest_dsn, tmp_path, {"ops": mail(smtp)}) as it:
-                await it.change({"digest_at": at, "zone": "UTC"})
+                await it.change({"digest": True, "digest_at": at, "zone": "UTC"})
                 await it.stage.parts.notifications.digest.look()
                 (sent,) = await it.are("sent", query="&channel=ops")
                 assert sent["event_id"].endswith(f"/digest/digest-{now:%Y-%m-%d}")
