@@ -21,6 +21,8 @@ class Amendment:
 
     statements: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()
+    """Before anything is made."""
     after_rows: tuple[str, ...] = ()
     grows: bool = False
     """Columns are added: what uses them can be made only then."""
@@ -47,7 +49,8 @@ def amend(old: Entry, new: Entry) -> Amendment | None:
             change = alter_table(old.definition, new.definition)
             if change is None:
                 return None
-            return Amendment((*change.loosen, *owner), after_rows=change.tighten, grows=change.grows)
+            statements = (*change.extend, *owner)
+            return Amendment(statements, first=change.loosen, after_rows=change.tighten, grows=change.grows)
         case "TYPE":
             added = _add_labels(old, new)
             return None if added is None else Amendment(owner, added)

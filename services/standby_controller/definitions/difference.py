@@ -21,6 +21,8 @@ _TABLES: Final = frozenset({"TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW"})
 _WITH_TABLE: Final = frozenset({"CONSTRAINT", "CHECK CONSTRAINT", "INDEX", "TRIGGER", "RULE", "POLICY", "STATISTICS"})
 _FIRST_AFTER_ROWS: Final = frozenset({"CONSTRAINT", "INDEX"})
 _RIGHTS: Final = frozenset({"ACL", "DEFAULT ACL"})
+_LAST: Final = _RIGHTS | {"SEQUENCE OWNED BY"}
+"""What may need a column that a table only gets, or its new owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ class _Comparison:
             self._change(old, new)
         self._remove_roots_of_indexes()
         self._make_rights_last()
+        self._say_again()
         self._make_what_goes_again()
         while hindered := self._hindered():
             self._fresh.add(self._amended.pop(hindered)[0].dump_id)
@@ -85,19 +88,21 @@ class _Comparison:
             self._make_what_goes_again()
         undo = self._undo()
         amended = [found for number, found in self._amended.items() if number not in self._gone]
+        # A function may read a new column, and a sequence has the owner of its table.
+        amended.sort(key=lambda found: found[0].kind != "TABLE")
         attach = self._late_attached()
         fresh = [entry for entry in self._after if entry.dump_id in self._fresh - {one.dump_id for one in attach}]
         sections = {entry.dump_id: entry.section for entry in self._after}
-        grown = {new.dump_id for new, found in self._amended.values() if found.grows}
+        altered = {new.dump_id for new, found in amended if found.grows or found.after_rows}
         rows_first = [
             entry
             for entry in fresh
             if _section(entry, sections) is Section.POST_DATA
-            or (entry.section == Section.NONE and not grown.isdisjoint(entry.depends_on))
+            or (entry.section == Section.NONE and not altered.isdisjoint(entry.depends_on))
         ]
         return Difference(
             apart=tuple(text for _, found in amended for text in found.before),
-            undo=undo,
+            undo=(*undo, *(text for _, found in amended for text in found.first)),
             make=_numbers(entry for entry in fresh if entry not in rows_first),
             amend=tuple(text for _, found in amended for text in found.statements),
             index=_numbers(entry for entry in rows_first if entry.kind in _FIRST_AFTER_ROWS),
@@ -185,15 +190,27 @@ class _Comparison:
             if old.kind == "DEFAULT ACL":
                 self._remove(old)
 
+    def _say_again(self) -> None:
+        """Say once more what is said of a table's checks where some are made again."""
+        for number, (_, found) in self._amended.items():
+            for old in (self._old[other] for other in self._dependents[number] if found.after_rows):
+                if old.kind == "COMMENT" and old.tag.startswith("CONSTRAINT "):
+                    self._remove(old)
+
     def _make_what_goes_again(self) -> None:
         for number in self._gone:
             self._fresh.update(entry.dump_id for entry in self._new_named.get(self._old[number].key, ()))
 
     def _hindered(self) -> int | None:
-        """Return a table that cannot just grow: what is made before its rows come may use the new columns."""
+        """Return a table that cannot be altered: what is made before its rows come may use columns that it gets.
+
+        An identity wants its column to be one that is never empty.
+        """
         fresh = [entry for entry in self._after if entry.dump_id in self._fresh and entry.section == Section.PRE_DATA]
+        fresh = [entry for entry in fresh if entry.kind not in _LAST]
         for number, (new, found) in self._amended.items():
-            if found.grows and number not in self._gone and any(new.dump_id in entry.depends_on for entry in fresh):
+            made = [entry for entry in fresh if new.dump_id in entry.depends_on and number not in self._gone]
+            if any(found.grows or (entry.kind == "SEQUENCE" and found.after_rows) for entry in made):
                 return number
         return None
 
@@ -276,7 +293,7 @@ def _owns(table: Entry, old: Entry) -> bool:
 
 def _section(entry: Entry, sections: dict[int, int]) -> Section:
     """Return when an entry is made; what is said of an object follows it, and rights come last."""
-    if entry.kind in _RIGHTS:
+    if entry.kind in _LAST:
         return Section.POST_DATA
     if entry.section != Section.NONE:
         return Section(entry.section)

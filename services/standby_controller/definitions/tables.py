@@ -15,17 +15,24 @@ _END: Final = re.compile(r"\)(?P<end>;)?$")
 _OPTIONS: Final = re.compile(r"WITH \((?P<options>.+)\);$")
 _OPTION: Final = re.compile(r"(?P<name>[a-z_.]+)=(?P<value>'[^']*'|[a-z_]+)")
 _CHECK: Final = re.compile(r'    CONSTRAINT (?P<name>"(?:[^"]|"")+"|[^\s"]+) (?P<rule>CHECK \(.+\)(?: NO INHERIT)?)$')
+_NAME: Final = r'"(?:[^"]|"")+"|[^\s".]+'
 _COLUMN: Final = re.compile(
-    r'    (?P<name>"(?:[^"]|"")+"|[^\s"]+) (?P<type>.+?)(?: DEFAULT (?P<default>.+?))?(?P<required> NOT NULL)?$'
+    rf"    (?P<name>{_NAME}) (?P<type>[^']+?(?P<generated> GENERATED ALWAYS AS \(.+\)(?: STORED)?)?)"
+    r"(?(generated)|(?: DEFAULT (?P<default>.+?))?)"
+    rf"(?P<required>(?: CONSTRAINT (?:{_NAME}))? NOT NULL(?: NO INHERIT)?)?"
+    rf"(?P<collation> COLLATE (?:{_NAME})\.(?:{_NAME}))?$"
 )
+_REQUIRED: Final = " NOT NULL"
 
 
 @dataclass(frozen=True, slots=True)
 class TableChange:
-    """Statements for before the rows come, and those that only all of the new rows may satisfy."""
+    """Statements for before anything is made, for before the rows come, and for once they all are there."""
 
-    loosen: tuple[str, ...]
-    tighten: tuple[str, ...]
+    loosen: tuple[str, ...] = ()
+    """What is taken away: an identity that is made wants no default beside it."""
+    extend: tuple[str, ...] = ()
+    tighten: tuple[str, ...] = ()
     grows: bool = False
     """It has more columns afterwards; the export tells whether older rows have values there."""
 
@@ -34,8 +41,8 @@ class TableChange:
 class _Table:
     head: str
     name: str
-    columns: list[tuple[str, str, str | None, bool]] = field(default_factory=list)
-    """Name, type with all that cannot be altered, default, and whether it is required."""
+    columns: list[tuple[str, str, str | None, str | None]] = field(default_factory=list)
+    """Name, type with all that cannot be altered, default, and what requires a value."""
     checks: dict[str, str] = field(default_factory=dict)
     options: dict[str, str] = field(default_factory=dict)
     rest: str = ""
@@ -46,26 +53,32 @@ def alter_table(old: str, new: str) -> TableChange | None:
     before, after = _read(old), _read(new)
     if before is None or after is None or (before.head, before.rest) != (after.head, after.rest):
         return None
-    loosen, tighten = list[str](), list[str]()
-    added = [(name, kind, None, False) for name, kind, _, _ in after.columns[len(before.columns) :]]
-    loosen += [f"ALTER TABLE {after.name} ADD COLUMN {name} {kind};" for name, kind, _, _ in added]
+    loosen, extend, tighten = list[str](), list[str](), list[str]()
+    added = [(name, kind, None, None) for name, kind, _, _ in after.columns[len(before.columns) :]]
+    extend += [f"ALTER TABLE {after.name} ADD COLUMN {name} {kind};" for name, kind, _, _ in added]
     for was, now in zip_longest([*before.columns, *added], after.columns):
         if was is None or now is None or was[:2] != now[:2]:
             return None
         column = f"ALTER TABLE {after.name} ALTER COLUMN {now[0]}"
         if was[2] != now[2]:
-            loosen.append(f"{column} DROP DEFAULT;" if now[2] is None else f"{column} SET DEFAULT {now[2]};")
-        if was[3] and not now[3]:
+            (loosen if now[2] is None else extend).append(
+                f"{column} DROP DEFAULT;" if now[2] is None else f"{column} SET DEFAULT {now[2]};"
+            )
+        if was[3] == now[3]:
+            continue
+        if now[3] is None:
             loosen.append(f"{column} DROP NOT NULL;")
-        if now[3] and not was[3]:
+        elif (was[3], now[3]) == (None, _REQUIRED):
             tighten.append(f"{column} SET NOT NULL;")
+        else:  # with another name than the server gives it
+            return None
     for name, rule in before.checks.items():
         if after.checks.get(name) != rule:
             loosen.append(f"ALTER TABLE {after.name} DROP CONSTRAINT {name};")
     for name, rule in after.checks.items():
         if before.checks.get(name) != rule:
             tighten.append(f"ALTER TABLE {after.name} ADD CONSTRAINT {name} {rule};")
-    return TableChange((*loosen, *_set_options(before, after)), tuple(tighten), grows=bool(added))
+    return TableChange(tuple(loosen), (*extend, *_set_options(before, after)), tuple(tighten), grows=bool(added))
 
 
 def _set_options(before: _Table, after: _Table) -> list[str]:
@@ -96,7 +109,8 @@ def _read_line(table: _Table, line: str) -> bool:
     if check := _CHECK.match(line):
         table.checks[check["name"]] = check["rule"]
     elif (column := _COLUMN.match(line)) and column["name"] != "CONSTRAINT":
-        table.columns.append((column["name"], column["type"], column["default"], column["required"] is not None))
+        kind = column["type"] + (column["collation"] or "")
+        table.columns.append((column["name"], kind, column["default"], column["required"]))
     else:
         return False
     return True
