@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
+from services.standby_controller.definitions import amending
+from services.standby_controller.definitions.tables import TableChange
 from services.standby_controller.outcome import ComponentOutcome
 from shared.replication.model import SyncKind
 from tests.replication.definitions import find_unlike, read_definitions
@@ -29,6 +31,30 @@ def copied(world: World, outcome: ComponentOutcome) -> set[str]:
     }
 
 
+async def test_an_alteration_that_misses_something_ends_in_a_full_copy(
+    new_place: Callable[..., Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a table has become is looked at: no copy stays another one in silence."""
+    monkeypatch.setattr(amending, "alter_table", lambda _old, _new: TableChange())
+    async with new_place(BASE).open() as world:
+        await world.seed()
+        world.sql("ALTER TABLE large ALTER COLUMN amount SET DEFAULT 9")
+        outcome = await world.sync()
+        assert (outcome.kind, outcome.reason) == (
+            SyncKind.SEED,
+            "table public.large could not be altered to what it is now",
+        )
+        assert find_unlike(*both(world.place)) == ""
+
+
+def both(place: Place) -> tuple[list[str], list[str]]:
+    """Return the definitions of source and copy."""
+    return (
+        read_definitions(place.cluster, place.dsn),
+        read_definitions(place.target_cluster, place.copy_dsn),
+    )
+
+
 @pytest.mark.parametrize("case", CHANGES, ids=lambda case: case.name.replace(" ", "-"))
 async def test_a_change_is_brought_in_place(new_place: Callable[..., Place], case: Change) -> None:
     """Nothing else is copied, and the next sync has nothing to do."""
@@ -41,11 +67,7 @@ async def test_a_change_is_brought_in_place(new_place: Callable[..., Place], cas
         world.sql(case.sql.replace("{role}", "someone"))
         outcome = await world.sync()
         assert outcome.kind is SyncKind.DELTA, outcome.reason
-        source, copy = (
-            read_definitions(cluster, dsn)
-            for cluster, dsn in ((place.cluster, place.dsn), (place.target_cluster, place.copy_dsn))
-        )
-        assert find_unlike(source, copy) == ""
+        assert find_unlike(*both(place)) == ""
         assert copied(world, outcome) == case.copied
         assert outcome.bytes < SMALL_BYTES or "public.large" in case.copied
         world.sql("UPDATE large SET amount = amount + 1 WHERE id <= 5")

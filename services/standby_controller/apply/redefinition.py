@@ -16,10 +16,10 @@ from services.standby_controller.apply.cursor import hold_guard
 from services.standby_controller.apply.restore import SchemaArchive, seed_folder
 from services.standby_controller.apply.target import use_origin
 from services.standby_controller.definitions.archive import Entry, read_entries
-from services.standby_controller.definitions.difference import Difference, find_difference
+from services.standby_controller.definitions.difference import Difference, find_difference, find_unlike
 from services.standby_controller.definitions.keeping import keep_entries
 from services.standby_controller.progress import Progress
-from shared.errors import PeerRefusal, RightsMissing, SchemaChanged
+from shared.errors import PeerRefusal, PostgresError, RightsMissing, SchemaChanged
 from shared.node.client import NodeClient
 from shared.postgres.catalog import describe_server
 from shared.postgres.dump import dump_definitions
@@ -49,6 +49,7 @@ class Redefinition:
 
     def __init__(
         self,
+        settings: Settings,
         component: ComponentSettings,
         manifest: Manifest,
         archive: SchemaArchive,
@@ -57,6 +58,7 @@ class Redefinition:
     ) -> None:
         """Take the parts; nothing happens yet."""
         self._component = component
+        self._settings = settings
         self._manifest = manifest
         self._archive = archive
         self._after = after
@@ -97,6 +99,21 @@ class Redefinition:
                 written = await bring()
                 await self._end(session)
         return written
+
+    async def check(self, session: Session) -> None:
+        """See that what was altered in place is what the active node has; raise SchemaChanged where it is not."""
+        if not self.difference.altered:
+            return
+        try:
+            own = await read_own_entries(session, self._settings, self._component.database, like=self._manifest)
+        except PostgresError as error:
+            log.warning(
+                "definitions are not looked at", extra={"database": self._component.database, "why": error.detail}
+            )
+            return
+        unlike = None if own is None else find_unlike(self.difference.altered, own, self._after)
+        if unlike is not None:
+            raise SchemaChanged(f"table {unlike.schema_name}.{unlike.name} could not be altered to what it is now")
 
     async def _do_apart(self, session: Session) -> None:
         for statement in self.difference.apart:
@@ -165,7 +182,7 @@ async def fetch_redefinition(
     try:
         after = await archive.entries()
         difference = find_difference(after if before is None else before, after)
-        yield Redefinition(component, manifest, archive, after, difference)
+        yield Redefinition(settings, component, manifest, archive, after, difference)
     finally:
         archive.remove()
 

@@ -43,6 +43,8 @@ class Difference:
     finish: frozenset[int]
     copied: frozenset[TableName]
     """Tables made anew, or with another key, whose rows are all to be brought."""
+    altered: frozenset[TableName]
+    """Tables whose own definition changes while their rows stay: what came of it is to be looked at."""
     changed: tuple[str, ...]
     """In words, for people: what is not as it was."""
 
@@ -58,6 +60,18 @@ def find_difference(before: Sequence[Entry], after: Sequence[Entry]) -> Differen
     Raises SchemaChanged where a change has no statement of its own: then everything is copied.
     """
     return _Comparison(before, after).find()
+
+
+def find_unlike(tables: Iterable[TableName], own: Sequence[Entry], after: Sequence[Entry]) -> TableName | None:
+    """Return the first table of which two archives do not say the same; rights are a matter of roles."""
+    return next((name for name in tables if _said_of(name, own) != _said_of(name, after)), None)
+
+
+def _said_of(name: TableName, entries: Sequence[Entry]) -> list[tuple[tuple[str, str, str], str]]:
+    tables = [one for one in entries if one.kind == "TABLE" and (one.schema, one.tag) == (name.schema_name, name.name)]
+    numbers = {table.dump_id for table in tables}
+    about = [one for one in entries if one.kind not in _RIGHTS and not numbers.isdisjoint(one.depends_on)]
+    return sorted((one.key, one.definition) for one in (*tables, *about))
 
 
 class _Comparison:
@@ -112,6 +126,11 @@ class _Comparison:
             copied=frozenset(
                 TableName(schema_name=entry.schema, name=entry.tag)
                 for entry in (*(entry for entry in fresh if entry.kind == "TABLE"), *self._without_key())
+            ),
+            altered=frozenset(
+                TableName(schema_name=new.schema, name=new.tag)
+                for number, (new, _) in self._amended.items()
+                if new.kind == "TABLE" and number not in self._gone and new.definition != self._old[number].definition
             ),
             changed=tuple(self._changed),
         )

@@ -10,7 +10,7 @@ import pytest
 
 from services.standby_controller.definitions.amending import amend
 from services.standby_controller.definitions.archive import Entry, Section, pack, unpack
-from services.standby_controller.definitions.difference import Difference, find_difference
+from services.standby_controller.definitions.difference import Difference, find_difference, find_unlike
 from services.standby_controller.definitions.undoing import take_back
 from shared.errors import SchemaChanged
 from shared.replication.model import TableName
@@ -66,7 +66,7 @@ def replaced(old: Entry, definition: str) -> tuple[Entry, ...]:
 
 def test_nothing_changed_is_nothing_to_do() -> None:
     assert find_difference(BEFORE, BEFORE) == Difference(
-        (), (), frozenset(), (), frozenset(), (), (), frozenset(), frozenset(), ()
+        (), (), frozenset(), (), frozenset(), (), (), frozenset(), frozenset(), frozenset(), ()
     )
     assert find_difference(BEFORE, BEFORE).is_empty
 
@@ -91,6 +91,17 @@ def test_another_key_calls_for_all_rows() -> None:
     found = find_difference(BEFORE, replaced(KEY, KEY.definition.replace("(id)", "(id) INCLUDE (name)")))
     assert (found.undo, found.index) == ((KEY.drop,), frozenset({KEY.dump_id}))
     assert found.copied == {T}
+
+
+def test_a_table_that_is_not_as_it_should_be_is_named() -> None:
+    """By all that is said of it; what is said of others is none of it."""
+    name = TableName(schema_name="public", name="t")
+    assert find_unlike([name], BEFORE, BEFORE) is None
+    assert find_unlike([name], tuple(one for one in BEFORE if one is not TABLE), BEFORE) == name
+    about = [one for one in BEFORE if TABLE.dump_id in one.depends_on and one.kind != "ACL"]
+    assert about
+    for one in about:
+        assert find_unlike([name], tuple(other for other in BEFORE if other is not one), BEFORE) == name
 
 
 def test_what_is_said_is_taken_back() -> None:
