@@ -20,6 +20,8 @@ from tests.tier import on_newest_major, rounds
 pytestmark = on_newest_major
 
 PROGRAMS: Final = rounds(3, 40)
+ALWAYS_THE_SAME: Final = 20261123
+"""The seed of the normal tier: it holds what is known to hold; the long one looks for more, by the run's own chance."""
 STEPS: Final = rounds(50, 200)
 SEEDS_AT_MOST: Final = 0.2
 
@@ -34,7 +36,7 @@ def test_after_each_sync_of_a_random_program_the_copy_is_the_source(
         cluster.psql(f"CREATE ROLE {PERSON}")
     tally, shrinking, numbers = Tally(), Shrinking(), itertools.count()
 
-    @hypothesis.seed(random_seed)
+    @hypothesis.seed(rounds(ALWAYS_THE_SAME, random_seed))
     @hypothesis.settings(
         max_examples=PROGRAMS + 1,  # the first one is always empty
         database=None,
