@@ -172,6 +172,7 @@ class Lookout:
             versions=None if present is None else present.versions,
             resources=None if present is None else present.resources,
             certificate_seconds_left=self._certificate_seconds_left(facts),
+            components=None if present is None else frozenset(one.name for one in present.components),
         )
 
     def _certificate_seconds_left(self, facts: NodeFacts) -> float | None:

@@ -24,7 +24,7 @@ from tests.tier import on_newest_major, rounds
 
 pytestmark = on_newest_major
 
-EXPORTS = rounds(25, 200)
+EXPORTS = rounds(40, 300)
 CRASHES = rounds(1, 4)
 
 

@@ -11,7 +11,7 @@ import pytest
 from tests.simulation.story import tell_story
 from tests.tier import rounds, seed_of
 
-STORIES: Final = rounds(1000, 20_000)
+STORIES: Final = rounds(2000, 20_000)
 PARTS: Final = 10
 
 

@@ -319,7 +319,7 @@ class _ComponentSync:
                         if not change.difference.is_empty:
                             await self._guard.note_before(session)
                         written = await change.carry(session, partial(self._carrier.apply, session, export, placing))
-                        await change.check(session)
+                        self._carrier.left += await change.check(session)
                         reason = None if change.difference.is_empty else change.words
                         definitions = change.difference.changed[:_TOLD]
         await self._bring_properties(session, manifest)

@@ -21,6 +21,7 @@ from services.standby_controller.definitions.keeping import keep_entries
 from services.standby_controller.progress import Progress
 from shared.errors import PeerRefusal, PostgresError, RightsMissing, SchemaChanged
 from shared.node.client import NodeClient
+from shared.node.model import UnkeptTable
 from shared.postgres.catalog import describe_server
 from shared.postgres.dump import dump_definitions
 from shared.postgres.queries import load_queries, qualified
@@ -33,6 +34,7 @@ _TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
 log = logging.getLogger(__name__)
 _UTF8: Final = "UTF8"
 _TOLD: Final = 3
+_MADE_OTHERWISE: Final = "made again by pg_dump's own text, it is not quite what the active node has"
 _NOT_OURS: Final = (
     asyncpg.LockNotAvailableError,
     asyncpg.DeadlockDetectedError,
@@ -100,20 +102,28 @@ class Redefinition:
                 await self._end(session)
         return written
 
-    async def check(self, session: Session) -> None:
-        """See that what was altered in place is what the active node has; raise SchemaChanged where it is not."""
-        if not self.difference.altered:
-            return
+    async def check(self, session: Session) -> tuple[UnkeptTable, ...]:
+        """See that the tables are what the active node has; raise SchemaChanged where one altered in place is not.
+
+        Returns those made again that are not: pg_dump itself does not bring back all that it writes.
+        """
+        if not self.difference.altered and not self.difference.copied:
+            return ()
         try:
             own = await read_own_entries(session, self._settings, self._component.database, like=self._manifest)
         except PostgresError as error:
             log.warning(
                 "definitions are not looked at", extra={"database": self._component.database, "why": error.detail}
             )
-            return
-        unlike = None if own is None else find_unlike(self.difference.altered, own, self._after)
-        if unlike is not None:
-            raise SchemaChanged(f"table {unlike.schema_name}.{unlike.name} could not be altered to what it is now")
+            return ()
+        if own is None:
+            return ()
+        for name in find_unlike(self.difference.altered, own, self._after):
+            raise SchemaChanged(f"table {name.schema_name}.{name.name} could not be altered to what it is now")
+        return tuple(
+            UnkeptTable(name=f"definition of {name.schema_name}.{name.name}", reason=_MADE_OTHERWISE)
+            for name in find_unlike(self.difference.copied, own, self._after)
+        )
 
     async def _do_apart(self, session: Session) -> None:
         for statement in self.difference.apart:

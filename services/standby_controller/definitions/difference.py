@@ -62,9 +62,9 @@ def find_difference(before: Sequence[Entry], after: Sequence[Entry]) -> Differen
     return _Comparison(before, after).find()
 
 
-def find_unlike(tables: Iterable[TableName], own: Sequence[Entry], after: Sequence[Entry]) -> TableName | None:
-    """Return the first table of which two archives do not say the same; rights are a matter of roles."""
-    return next((name for name in tables if _said_of(name, own) != _said_of(name, after)), None)
+def find_unlike(tables: Iterable[TableName], own: Sequence[Entry], after: Sequence[Entry]) -> list[TableName]:
+    """Return the tables of which two archives do not say the same; rights are a matter of roles."""
+    return [name for name in tables if _said_of(name, own) != _said_of(name, after)]
 
 
 def _said_of(name: TableName, entries: Sequence[Entry]) -> list[tuple[tuple[str, str, str], str]]:

@@ -15,7 +15,12 @@ from services.standby_controller.policy.advice_on_habits import (
     about_power,
     about_practice,
 )
-from services.standby_controller.policy.advice_on_pairs import about_certificates, about_clock, about_differences
+from services.standby_controller.policy.advice_on_pairs import (
+    about_certificates,
+    about_clock,
+    about_components,
+    about_differences,
+)
 from services.standby_controller.policy.detector import FailureKind
 from services.standby_controller.policy.durations import count, duration
 from services.standby_controller.policy.sights import Advisory, PeerSight, Situation
@@ -33,6 +38,7 @@ def advise(situation: Situation) -> tuple[Advisory, ...]:
     found = [
         *_about_nodes(situation),
         *about_differences(situation),
+        *about_components(situation),
         *about_certificates(situation),
         *_about_failover(situation),
         *about_guards(situation),

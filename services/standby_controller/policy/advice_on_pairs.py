@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from pydantic import JsonValue
+
 from services.standby_controller.policy.clock_offset import Skew, skew_of
 from services.standby_controller.policy.clock_words import describe_offset, name_wrong_clock
 from services.standby_controller.policy.comparison import describe_lack, describe_versions
@@ -73,6 +75,28 @@ def about_differences(situation: Situation) -> Iterator[Advisory]:
                 f"Node {node.node_id} has less than node {active[0].node_id}, which is active: {', '.join(lack)}.",
                 "See that the standby can carry the application's load after a takeover.",
                 {"lacks": list(lack)},
+            )
+
+
+def about_components(situation: Situation) -> Iterator[Advisory]:
+    """Yield what one node has to replicate and another one does not know: it would not be there after a takeover."""
+    own = situation.own
+    for peer in situation.peers:
+        if peer.components is None or own.components is None:
+            continue
+        lacking: list[JsonValue] = [
+            f"node {node.node_id} has no {' and no '.join(sorted(missing))}"
+            for node, missing in ((own, peer.components - own.components), (peer, own.components - peer.components))
+            if missing
+        ]
+        if lacking:
+            yield Advisory(
+                "different_components",
+                Severity.WARNING,
+                peer.node_id,
+                f"What is replicated differs: {'; '.join(map(str, lacking))}.",
+                "Name the same [[components]] and [[file_sets]] in node.toml of both nodes and restart the services.",
+                {"differences": lacking},
             )
 
 

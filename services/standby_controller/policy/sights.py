@@ -54,6 +54,8 @@ class PeerSight:
     disk_floor_bytes: int | None = None
     is_closed: bool | None = None
     """Whether its databases are closed to applications; None where that is not known."""
+    components: frozenset[str] | None = None
+    """The names in its configuration; None where they are not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,29 @@ def test_other_releases_are_told(changes: dict[str, str | None], severity: Sever
 
 
 @pytest.mark.parametrize(
+    ("own", "peer", "words"),
+    [
+        ({"mdm"}, {"mdm", "papers"}, "node b has no papers."),
+        ({"mdm", "papers", "logs"}, {"mdm"}, "node a has no logs and no papers."),
+        ({"mdm", "one"}, {"mdm", "two"}, "node b has no two; node a has no one."),
+        ({"mdm"}, {"mdm"}, None),
+        ({"mdm"}, None, None),
+        (None, {"mdm"}, None),
+    ],
+)
+def test_what_only_one_node_replicates_is_told(own: set[str] | None, peer: set[str] | None, words: str | None) -> None:
+    """It is nowhere else after a takeover; a node that says nothing is not judged."""
+    nodes = [
+        replace(node, components=None if names is None else frozenset(names))
+        for node, names in ((OWN, own), (PEER, peer))
+    ]
+    advisory = _told(_with(*nodes), "different_components")
+    assert (advisory is None) is (words is None)
+    if advisory is not None and words is not None:
+        assert advisory.text.endswith(words)
+
+
+@pytest.mark.parametrize(
     ("changes", "words"),
     [
         ({"cpu_count": 6}, "6 CPUs instead of 8"),
