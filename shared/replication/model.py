@@ -135,6 +135,9 @@ class OpenExport(Wire):
     brings_definitions: bool = Field(
         False, description="The standby can change its definitions in place: a delta is not refused for theirs."
     )
+    may_widen: bool = Field(
+        False, description="A large table of which most rows changed may be carried whole in place of its changed rows."
+    )
 
 
 class Manifest(Envelope):

@@ -9,9 +9,16 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from shared.replication.model import TableMode
+
+WHOLE_KEYS: Final = 20_000
+WHOLE_SHARE: Final = 0.75
+"""From so many changed keys and this share of a table's rows on, all rows take less time than those of the keys.
+
+At most a third more of them travel than changed, and without their keys.
+"""
 
 #: Among the shapes: the publication by which changes are captured.
 CAPTURED_BY = "publication"
@@ -188,6 +195,24 @@ def plan_delta(
     # Whole tables first: one that is truncated often is read while the snapshot is young.
     planned.sort(key=lambda table: table.mode is not TableMode.WHOLE)
     return DeltaPlan(tuple(planned), change)
+
+
+def list_mostly_changed(planned: Collection[PlannedTable], rows: Mapping[int, int]) -> list[int]:
+    """Return the tables, by oid, of which most rows changed; tables of unknown size (no or 0 rows) are not judged."""
+    return [
+        table.oid
+        for table in planned
+        if table.mode is TableMode.DELTA and table.key_count >= max(WHOLE_KEYS, WHOLE_SHARE * rows.get(table.oid, 0))
+        if rows.get(table.oid)
+    ]
+
+
+def widen(planned: Collection[PlannedTable], oids: Collection[int]) -> tuple[PlannedTable, ...]:
+    """Return the plan with these tables carried whole; those come first."""
+    wide = [
+        PlannedTable(one.oid, TableMode.WHOLE, reason="most of its rows changed") for one in planned if one.oid in oids
+    ]
+    return (*wide, *(one for one in planned if one.oid not in oids))
 
 
 def _find_new_reason(before: TableStates, oid: int, now: TableState, *, is_grown: bool) -> str | None:

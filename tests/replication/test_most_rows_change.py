@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import asyncpg
 import pytest
 
 from services.standby_controller.apply.merge import BULK_ROWS
-from tests.replication.world import World
+from shared.replication.model import TableMode
+from tests.replication.world import Place, World
 from tests.tier import on_newest_major
 
 pytestmark = on_newest_major
 
-ROWS = BULK_ROWS + 5_000
+ROWS = 2 * BULK_ROWS + 5_000
 SCHEMA = f"""
 CREATE TABLE large (id int PRIMARY KEY, v int, tags int[], note text, hidden text);
 CREATE TABLE busy (id int PRIMARY KEY, v int NOT NULL);
@@ -38,6 +41,7 @@ SELECT c.relname, c.relfilenode FROM pg_index AS i JOIN pg_class AS c ON c.oid =
  WHERE i.indrelid = 'large'::regclass
 """
 CHANGES = {
+    "half of them updated": "UPDATE large SET v = v + 1, note = note || '!' WHERE id % 2 = 0",
     "updated": "UPDATE large SET v = v + 1, note = note || '!'",
     "deleted and inserted": f"DELETE FROM large WHERE id % 2 = 0;"
     f" INSERT INTO large SELECT i + {ROWS}, 1, '{{1}}', 'new', 'n' || i FROM generate_series(1, {ROWS}) AS i",
@@ -49,13 +53,32 @@ PLAIN = {"Large by ü", "large_tags"}
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_indexes_come_back_as_they_were(world: World, change: str) -> None:
-    """Those that their definition says completely are built anew; no other one is touched."""
+    """Those that their definition says completely are built anew; no other one is touched.
+
+    All rows come in place of the changed ones where these are most of them.
+    """
+    world.sql("ANALYZE large")
     before, files = world.place.copy_sql(INDEXES), _files(world)
     world.sql(CHANGES[change])
     world.sql("UPDATE busy SET v = v + 1")
     await world.delta()
+    assert _mode_of_large(world) is (TableMode.DELTA if change == "half of them updated" else TableMode.WHOLE)
     assert world.place.copy_sql(INDEXES) == before
     assert {name for name, file in _files(world).items() if files[name] != file} == PLAIN
+
+
+async def test_a_table_that_grew_since_it_was_analyzed_is_counted(new_place: Callable[..., Place]) -> None:
+    """More keys changed than it had rows then, and yet not most of its rows; one of unknown size goes by its keys."""
+    place = new_place("CREATE TABLE large (id int PRIMARY KEY, v int) WITH (autovacuum_enabled = false);")
+    async with place.open() as world:
+        await world.seed()
+        world.sql(f"INSERT INTO large SELECT i, 1 FROM generate_series(1, {BULK_ROWS}) AS i")
+        assert (await world.delta()).keys == BULK_ROWS
+        world.sql("ANALYZE large")
+        world.sql(f"INSERT INTO large SELECT i, 1 FROM generate_series({BULK_ROWS + 1}, {3 * BULK_ROWS}) AS i")
+        assert (await world.delta()).keys == 2 * BULK_ROWS
+        world.sql(f"UPDATE large SET v = v + 1 WHERE id > {2 * BULK_ROWS}")
+        assert (await world.delta()).keys == BULK_ROWS
 
 
 async def test_a_reader_of_the_copy_is_not_waited_for(world: World) -> None:
@@ -73,6 +96,12 @@ async def test_a_reader_of_the_copy_is_not_waited_for(world: World) -> None:
     finally:
         await reader.close()
     assert _files(world) == files
+
+
+def _mode_of_large(world: World) -> TableMode:
+    """Return how the last sync carried the table."""
+    (mode,) = [table.mode for table in world.target.client.manifests[-1].tables if table.name == "large"]
+    return mode
 
 
 def _files(world: World) -> dict[str, str]:

@@ -25,6 +25,10 @@ SELECT c.oid
    AND (NOT has_schema_privilege(c.relnamespace, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
         OR row_security_active(c.oid));
 
+-- name: count_rows
+-- Count a table's rows.
+SELECT count(*) FROM ONLY {table};
+
 -- name: make_key_table
 -- Make the session's table for a table's changed keys, outside of any export's transaction.
 CREATE TEMP TABLE IF NOT EXISTS export_keys (key bytea NOT NULL) ON COMMIT DELETE ROWS;

@@ -7,9 +7,12 @@ before the keys are counted, and visibility decides later what may be trimmed, n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
+
+import asyncpg
 
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.drain import CaptureLost
@@ -30,6 +33,7 @@ from shared.postgres.catalog import (
     list_shapes_before,
     read_definitions_token,
 )
+from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
 from shared.replication.model import (
     DatabaseProperties,
@@ -41,7 +45,18 @@ from shared.replication.model import (
     TableMode,
     TableName,
 )
-from shared.replication.plan import DeltaPlan, PlannedTable, TableStates, is_grown, list_grown, plan_delta
+from shared.replication.plan import (
+    DeltaPlan,
+    PlannedTable,
+    TableStates,
+    is_grown,
+    list_grown,
+    list_mostly_changed,
+    plan_delta,
+    widen,
+)
+
+_QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +194,25 @@ async def _plan(
     )
     if plan.schema_change is not None and plan.is_refused:
         raise SchemaChanged(plan.schema_change)
-    return plan
+    if not request.may_widen:
+        return plan
+    return replace(plan, tables=widen(plan.tables, await _find_mostly_changed(component, plan.tables, tables)))
+
+
+async def _find_mostly_changed(
+    component: ComponentCapture, planned: Sequence[PlannedTable], tables: Sequence[Table]
+) -> list[int]:
+    """Return the tables of which most rows changed; the server's estimates may be old, so such tables are counted."""
+    likely = list_mostly_changed(planned, {table.oid: table.estimated_rows for table in tables})
+    if not likely:
+        return []
+    names = {table.oid: table.sql_name for table in tables}
+    rows: dict[int, int] = {}
+    async with component.source.session() as session:
+        for oid in likely:
+            with suppress(asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
+                rows[oid] = await session.fetchval(_QUERIES["count_rows"].format(table=names[oid]))
+    return list_mostly_changed(planned, rows)
 
 
 async def _find_grown(leader: Session, before: TableStates, now: TableStates) -> frozenset[int]:

@@ -61,6 +61,7 @@ class Carrier:
         *,
         compared: tuple[TableName, ...] = (),
         brings_definitions: bool = False,
+        may_widen: bool = False,
     ) -> AsyncIterator[HeldExport]:
         """Open an export, and close it whatever happens."""
         request = OpenExport(
@@ -72,6 +73,7 @@ class Carrier:
             whole=tuple(whole),
             compared=compared,
             brings_definitions=brings_definitions,
+            may_widen=may_widen,
         )
 
         async def ask() -> Manifest:

@@ -299,7 +299,8 @@ class _ComponentSync:
     ) -> ComponentOutcome | frozenset[TableName]:
         """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
         is_known = await are_entries_kept(session, self._component.name)
-        async with self._carrier.export(SyncKind.DELTA, cursor.point, whole, brings_definitions=is_known) as export:
+        opening = self._carrier.export(SyncKind.DELTA, cursor.point, whole, brings_definitions=is_known, may_widen=True)
+        async with opening as export:
             manifest = export.manifest
             placing = self._move(session, cursor, manifest, manifest.definitions_token)
             reason, definitions = None, tuple[str, ...]()

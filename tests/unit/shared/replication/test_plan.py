@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.replication.model import TableMode
-from shared.replication.plan import PendingKeys, TableState, TableStates, is_grown, list_grown, plan_delta
+from shared.replication.plan import (
+    PendingKeys,
+    PlannedTable,
+    TableState,
+    TableStates,
+    is_grown,
+    list_grown,
+    list_mostly_changed,
+    plan_delta,
+    widen,
+)
 from tests.tier import rounds
 
 DEFINITION = 11
@@ -155,6 +165,31 @@ def test_a_table_that_grew_and_was_rewritten_is_shipped_whole() -> None:
     now = states_of(replace(GROWN, filenode=101, token="other"))
     plan = plan_delta(before, now, {1: FEW}, {1: DEFINITION}, brings_definitions=True, grown={1})
     assert [table.mode for table in plan.tables] == [TableMode.WHOLE]
+
+
+@pytest.mark.parametrize(
+    ("keys", "rows", "is_wide"),
+    [
+        (1_000_000, 1_000_000, True),
+        (750_000, 1_000_000, True),
+        (749_999, 1_000_000, False),
+        (900_000, 100_000, True),  # most were deleted
+        (20_000, 20_000, True),
+        (19_999, 19_999, False),  # soon done either way
+        (1_000_000, 0, False),  # not known
+        (1_000_000, None, False),
+    ],
+)
+def test_a_table_of_which_most_rows_changed_is_shipped_whole(keys: int, rows: int | None, is_wide: bool) -> None:
+    """And before the others, which stay as they are."""
+    few = PlannedTable(1, TableMode.DELTA, key_count=3)
+    many = PlannedTable(2, TableMode.DELTA, key_count=keys)
+    whole = PlannedTable(3, TableMode.WHOLE, reason="new")
+    found = list_mostly_changed([few, many, whole], {1: 0, 3: 1} | ({} if rows is None else {2: rows}))
+    assert found == ([2] if is_wide else [])
+    modes = [(one.oid, one.mode, one.key_count) for one in widen([few, many, whole], found)]
+    rest = [(1, TableMode.DELTA, 3), (3, TableMode.WHOLE, 0)]
+    assert modes == ([(2, TableMode.WHOLE, 0), *rest] if is_wide else [rest[0], (2, TableMode.DELTA, keys), rest[1]])
 
 
 @given(states)
