@@ -10,7 +10,7 @@ from typing import Final
 
 from services.primary_agent.capture.absent import drop_absent
 from services.primary_agent.capture.damage import note_damage
-from services.primary_agent.capture.drain import CaptureLost, Drainer, KeyedLayout
+from services.primary_agent.capture.drain import CaptureLost, Drainer
 from services.primary_agent.capture.guard import (
     give_back_identities,
     has_lent,
@@ -19,7 +19,7 @@ from services.primary_agent.capture.guard import (
     list_lost,
     remove_guard,
 )
-from services.primary_agent.capture.layout import PublishedColumn, lay_out
+from services.primary_agent.capture.layout import KeyedLayout
 from services.primary_agent.capture.source import PUBLICATION, LeftOut, Server, Source
 from services.primary_agent.capture.spool import Capture, Spool
 from shared.clock import Clock
@@ -81,7 +81,8 @@ class ComponentCapture:
     columns: dict[int, tuple[TableColumn, ...]] = field(default_factory=dict)
     sequences: SequenceReader = field(default_factory=SequenceReader)
     _refused: dict[int, LeftOut] = field(default_factory=dict)
-    _tokens: dict[int, str] = field(default_factory=dict)
+    _told: dict[int, tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Token and key of each table that has a layout."""
     is_given_up: bool = False
     """Only a sync begins it anew."""
     _start: str | None = None
@@ -223,18 +224,17 @@ class ComponentCapture:
     async def look(self, application: Session) -> list[Table]:
         """Read the tables and bring the layouts for decoding up to date."""
         tables = await list_tables(application, PUBLICATION)
-        changed = [table.oid for table in tables if table.is_keyed and self._tokens.get(table.oid) != table.token]
+        keyed = {table.oid: (table.token, table.key) for table in tables if table.is_keyed}
+        changed = {oid for oid, told in keyed.items() if self._told.get(oid) != told}
         if changed:
             self.columns.update(await list_columns(application, changed))
-        self._tokens = {table.oid: table.token for table in tables if table.is_keyed}
-        layouts: dict[int, KeyedLayout] = {}
-        for table in tables:
-            if table.is_keyed:
-                columns = [column for column in self.columns[table.oid] if not column.is_generated]
-                published = [PublishedColumn(column.raw_name, column.type_oid) for column in columns]
-                key = tuple(column.raw_name for column in columns if column.name in table.key)
-                layouts[table.oid] = KeyedLayout(lay_out(table.oid, published, key), key)
-        self.drainer.layouts = layouts
+        self._told = keyed
+        known = self.drainer.layouts
+        self.drainer.layouts = {
+            table.oid: KeyedLayout.of(table, self.columns[table.oid]) if table.oid in changed else known[table.oid]
+            for table in tables
+            if table.is_keyed
+        }
         return tables
 
     def needs_reconcile(self, tables: Sequence[Table]) -> bool:

@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from shared.postgres.catalog import Table, TableColumn
+
 FULL_IDENTITY = "f"
 
 
@@ -28,6 +30,22 @@ class Layout:
     relid: int
     positions: tuple[int, ...]
     definition: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedLayout:
+    """A layout and the key's names, which FULL identity does not tell."""
+
+    layout: Layout
+    key: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, table: Table, columns: Iterable[TableColumn]) -> KeyedLayout:
+        """Return the layout of a table as the catalog shows it."""
+        sent = [column for column in columns if not column.is_generated]
+        published = [PublishedColumn(column.raw_name, column.type_oid) for column in sent]
+        key = tuple(column.raw_name for column in sent if column.name in table.key)
+        return cls(lay_out(table.oid, published, key), key)
 
 
 @dataclass(frozen=True, slots=True)

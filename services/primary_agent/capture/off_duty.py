@@ -12,6 +12,7 @@ from typing import Final
 
 from services.primary_agent.capture.component import ComponentCapture
 from services.primary_agent.capture.drain import CaptureLost
+from services.primary_agent.capture.lsn import distance
 from services.primary_agent.capture.spool import Capture
 from shared.errors import DatabaseMissing, WarmstandbyError
 from shared.node.model import CaptureState
@@ -72,7 +73,7 @@ async def _look_after(
 async def _move_up(capture: ComponentCapture, application: Session, node: Session, ahead: Capture) -> None:
     """Forget the log that only brought the copy here; noted first, as the slot may lag behind the note but not lead."""
     flushed = await capture.source.read_flush_lsn(application)
-    if await capture.source.distance(application, flushed, ahead.drained_lsn) > _IDLE_BYTES:
+    if distance(flushed, ahead.drained_lsn) > _IDLE_BYTES:
         await capture.spool.set_drained(node, ahead, flushed)
         await capture.source.advance(application, flushed)
     slot = await capture.source.find_slot(application)

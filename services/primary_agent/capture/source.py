@@ -254,13 +254,3 @@ class Source:
         """Return how far the log is on disk."""
         lsn: str = await session.fetchval(_QUERIES["read_flush_lsn"])
         return lsn
-
-    async def distance(self, session: Session, lsn: str, other: str) -> int:
-        """Return how many bytes the first position is past the second."""
-        value: int = await session.fetchval(_QUERIES["compare_lsn"], lsn, other)
-        return value
-
-    async def bound_chunk(self, session: Session, upto: str, position: str, restart: str, chunk_bytes: int) -> str:
-        """Return the end of the next piece to read."""
-        lsn: str = await session.fetchval(_QUERIES["bound_chunk"], upto, position, restart, chunk_bytes)
-        return lsn

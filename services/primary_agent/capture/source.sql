@@ -69,14 +69,6 @@ SELECT pg_log_standby_snapshot();
 -- Return how far the log is on disk.
 SELECT pg_current_wal_flush_lsn()::text;
 
--- name: compare_lsn
--- Return the distance in bytes of the first position past the second.
-SELECT pg_wal_lsn_diff($1::text::pg_lsn, $2::text::pg_lsn)::bigint;
-
--- name: bound_chunk
--- Return the end of the next piece to read: not past the wanted position, not more than so many bytes.
-SELECT least($1::text::pg_lsn, greatest($2::text::pg_lsn, $3::text::pg_lsn) + $4::bigint::numeric)::text;
-
 -- name: advance_slot
 -- Let the server forget what is stored; a step back is no step.
 SELECT CASE WHEN s.confirmed_flush_lsn < $2::text::pg_lsn
@@ -84,13 +76,22 @@ SELECT CASE WHEN s.confirmed_flush_lsn < $2::text::pg_lsn
   FROM pg_replication_slots AS s
  WHERE s.slot_name = $1;
 
+-- name: use_memory
+-- Let decoding and folding take what the server can spare, half of its buffers and at most 256 MB: what does not fit
+-- is written to its disk and read again.
+SELECT set_config('work_mem', '64MB', false),
+       set_config('logical_decoding_work_mem', greatest(own.kilobytes, least(262144, buffers.kilobytes / 2)) || 'kB', false)
+  FROM (SELECT setting::bigint AS kilobytes FROM pg_settings WHERE name = 'logical_decoding_work_mem') AS own,
+       (SELECT setting::bigint * 8 AS kilobytes FROM pg_settings WHERE name = 'shared_buffers') AS buffers;
+
 -- name: copy_changes
 -- Decode up to a position and ship each changed key once, with its last transaction in decode order.
 -- Binary COPY into agent.spool's landing table: bytes of a relation id are an oid, a bigint is an xid8.
 -- A change whose table has no layout ships a mark of its transaction instead of a key. Where the first change of a key is
 -- an insert (or its row came to the key by an update, the second key of one), the last column is its transaction.
 WITH layout (number, relid, positions, is_leading) AS (
-    VALUES {layouts}
+    SELECT l.number, l.relid, l.positions::int[], l.positions = '{{1}}'
+      FROM unnest({numbers}::int[], {relids}::bytea[], {positions}::text[]) AS l(number, relid, positions)
 ), change AS (
     SELECT m.ord, m.xid::text::bigint AS xid, m.data, get_byte(m.data, 0) AS kind, substr(m.data, 2, 4) AS relid
       FROM ROWS FROM (pg_logical_slot_peek_binary_changes({slot}, {upto}, NULL,
@@ -118,7 +119,7 @@ WITH layout (number, relid, positions, is_leading) AS (
 )
 SELECT kind::"char", relid, key,
        {reference} + (((xid - {reference}) & 4294967295) # 2147483648) - 2147483648 AS xid,
-       coalesce(number, 0)::int4, coalesce((ARRAY[{definitions}]::bigint[])[number], 0),
+       coalesce(number, 0)::int4, coalesce(({definitions}::bigint[])[number], 0),
        CASE WHEN first & 1 = 0 AND kind = 75 AND number IS NOT NULL
             THEN {reference} + (((((first >> 1) & 4294967295) - {reference}) & 4294967295) # 2147483648) - 2147483648 END
   FROM folded

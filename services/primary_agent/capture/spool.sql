@@ -67,6 +67,20 @@ SELECT 'K', truncated.relid, '\x54'::bytea || int8send($2::text::bigint), $2::te
  WHERE NOT EXISTS (SELECT FROM pg_temp.drain_stage AS s
                     WHERE s.relid = truncated.relid AND s.key = '\x54'::bytea || int8send($2::text::bigint));
 
+-- name: is_empty
+-- Say whether nothing is in the spool of a capture.
+SELECT NOT EXISTS (SELECT FROM agent.spool WHERE capture = $1);
+
+-- name: store_first_keys
+-- Put the landing table, which holds each key once, into an empty spool; in the order of its index that is much faster.
+INSERT INTO agent.spool (capture, relid, digest, key, xid, definition, inserted)
+SELECT $1, relid, digest, long_key, xid, definition, inserted
+  FROM (SELECT relid, xid, definition, inserted,
+               CASE WHEN octet_length(key) < 32 THEN key ELSE sha256(key) END AS digest,
+               CASE WHEN octet_length(key) < 32 THEN NULL ELSE key END AS long_key
+          FROM pg_temp.drain_stage WHERE kind = 'K') AS stage
+ ORDER BY relid, digest;
+
 -- name: store_keys
 -- Fold the landing table into the spool: the change that comes last in decode order gives the transaction. An insert of a
 -- key that is there already begins a new life of it only where the newest sync point ($2) has seen the end of the last.
@@ -76,6 +90,7 @@ SELECT $1, relid, digest, long_key, xid, definition, inserted
                CASE WHEN octet_length(key) < 32 THEN key ELSE sha256(key) END AS digest,
                CASE WHEN octet_length(key) < 32 THEN NULL ELSE key END AS long_key
           FROM pg_temp.drain_stage WHERE kind = 'K') AS stage
+ ORDER BY relid, digest
     ON CONFLICT (capture, relid, digest)
     DO UPDATE SET xid = excluded.xid, definition = excluded.definition,
                   inserted = CASE WHEN excluded.inserted IS NOT NULL AND pg_visible_in_snapshot(spool.xid, $2::text::pg_snapshot)

@@ -97,8 +97,8 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         if component.facts.state is not CaptureState.READY or not is_published:
             await component.ensure()
         look = await take_look(component, leader, node, clock)
-        async with component.source.session() as other:
-            lsn = await component.source.take_barrier(other)
+        async with component.drainer.sessions() as (application, _):
+            lsn = await component.source.take_barrier(application)
         capture = await _drain(component, lsn)
         states = await read_states(leader, look)
         uncaptured = await look_uncaptured(component, leader, look.tables, also=request.compared)
