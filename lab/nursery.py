@@ -28,7 +28,7 @@ from services.commands import COMMANDS
 LOADED: Final = (
     "services.primary_agent.app",
     "services.standby_controller.app",
-    *(f"services.commands.{name}" for name in COMMANDS),
+    *(f"services.commands.{name}" for name in dict.fromkeys(COMMANDS.values())),
 )
 _ROOM: Final = " " * 4096
 """Room for command lines, as an argument that nobody reads."""

@@ -23,12 +23,14 @@ DOCUMENTS: Final = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; 0 is success, 1 failure, 2 a bad configuration or command line."""
-    parsed = _parser().parse_args(arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    parsed = _parser(words[0] if words else None).parse_args(words)
     command: Callable[[argparse.Namespace], int] = parsed.command
     return command(parsed)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(first: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the command that the first word names, or of all: most of a start is reading libraries."""
     parser = argparse.ArgumentParser(prog="warmstandby", description="Keeps a second server ready to take over.")
     parser.add_argument("--version", action="version", version=f"warmstandby {VERSION}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -40,7 +42,8 @@ def _parser() -> argparse.ArgumentParser:
     document.add_argument("--check", action="store_true", help="write nothing; fail when a document is stale")
     document.add_argument("--folder", type=Path, default=Path("openapi"), help="where they lie (default: openapi)")
     document.set_defaults(command=_write_documents)
-    for module in COMMANDS:
+    is_one = first in SERVICES or first in COMMANDS
+    for module in dict.fromkeys(module for name, module in COMMANDS.items() if name == first or not is_one):
         importlib.import_module(f"services.commands.{module}").add_command(commands)
     return parser
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.cli import main
+from services.commands import COMMANDS
 
 TREE = Path(__file__).resolve().parents[3]
 METHODS = {"get", "put", "post", "patch", "delete", "head", "options"}
@@ -64,3 +65,12 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
         main(["agnet"])
     assert caught.value.code == 2
     assert "agent" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_is_where_it_is_said_to_be(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Only its module is read when it is named first."""
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert f"warmstandby {name}" in capsys.readouterr().out
