@@ -189,12 +189,26 @@ class PostgresSettings(Section):
     connect_timeout_seconds: float = Field(5.0, gt=0, description="How long the server may take to answer.")
 
 
+class Keyless(StrEnum):
+    """When tables whose changes no key tells of are compared with the standby's."""
+
+    EVERY_SYNC = "every_sync"
+    WHEN_COUNTERS_MOVED = "when_counters_moved"
+
+
 class ComponentSettings(Section):
     """[[components]]: one replicated database."""
 
     name: Name = Field(description="The component's name; equal on both nodes.")
     database: str = Field(min_length=1, max_length=63, description="The database of that component on this node.")
     required: bool = Field(True, description="Without a sync of it in the present term the node is not promoted.")
+    keyless: Keyless = Field(
+        Keyless.EVERY_SYNC,
+        description="When tables without a key are compared with the active node's: in every_sync, or only "
+        "when_counters_moved, that is, when the active server's statistics say that rows were written since. That "
+        "spares reading large tables; rows changed by hand on the standby then stay until a verification, and a change "
+        "of the last seconds before a sync may come with the next one. Counts on the standby.",
+    )
 
 
 class FileSetSettings(Section):

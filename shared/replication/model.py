@@ -61,6 +61,11 @@ class ExportedTable(Wire):
     key_count: int = Field(0, description="Changed keys (delta).")
     estimated_rows: int = 0
     estimated_bytes: int = 0
+    counters: str | None = Field(
+        None,
+        description="Of a table that is to be compared: not what it was at the last comparison where rows were written "
+        "since; null where that is not known, or not asked for.",
+    )
 
 
 class SequenceValue(Wire):
@@ -134,6 +139,9 @@ class OpenExport(Wire):
     )
     brings_definitions: bool = Field(
         False, description="The standby can change its definitions in place: a delta is not refused for theirs."
+    )
+    tells_counters: bool = Field(
+        False, description="Tell of tables that are to be compared whether rows were written since they last were."
     )
     may_widen: bool = Field(
         False, description="A large table of which most rows changed may be carried whole in place of its changed rows."

@@ -25,6 +25,18 @@ SELECT c.oid
    AND (NOT has_schema_privilege(c.relnamespace, 'USAGE') OR NOT has_table_privilege(c.oid, 'SELECT')
         OR row_security_active(c.oid));
 
+-- name: list_counters
+-- Return what the server's statistics say of rows written to each table, and when they began anew: at each start of the
+-- server, after a crash, or by hand. An unlogged table may be emptied by a crash of either side, so it is not told of.
+SELECT c.oid,
+       concat_ws(':', pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid),
+                 extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)),
+                 extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()),
+                 extract(epoch FROM pg_postmaster_start_time())) AS counters
+  FROM pg_class AS c
+  JOIN pg_database AS d ON d.datname = current_database()
+ WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384 AND current_setting('track_counts')::boolean;
+
 -- name: count_rows
 -- Count a table's rows.
 SELECT count(*) FROM ONLY {table};

@@ -6,7 +6,7 @@ before the keys are counted, and visibility decides later what may be trimmed, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -96,6 +96,9 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
         is_published = await component.source.identify_publication(leader) is not None
         if component.facts.state is not CaptureState.READY or not is_published:
             await component.ensure()
+        counters = (
+            await _list_counters(component) if request.tells_counters else {}
+        )  # what comes later moves them again
         look = await take_look(component, leader, node, clock)
         async with component.drainer.sessions() as (application, _):
             lsn = await component.source.take_barrier(application)
@@ -114,7 +117,7 @@ async def open_export(component: ComponentCapture, request: OpenExport, caller: 
             planned = [PlannedTable(table.oid, TableMode.WHOLE) for table in look.tables if table.holds_data]
         else:
             planned = []
-        tables = await _describe(leader, component, look.tables, planned)
+        tables = await _describe(leader, component, look.tables, planned, counters)
         version, encoding, _ = await describe_server(leader)
         point = await component.spool.add_point(node, capture, snapshot=look.snapshot, lsn=lsn, states=states)
         if since is None:
@@ -240,8 +243,18 @@ def _add_whole(planned: list[PlannedTable], tables: Sequence[Table], whole: Sequ
     return [*(PlannedTable(oid, TableMode.WHOLE, reason="the seed left it out") for oid in sorted(asked)), *kept]
 
 
+async def _list_counters(component: ComponentCapture) -> dict[int, str]:
+    """Return what the server counted of rows written to each table, by oid."""
+    async with component.drainer.sessions() as (application, _):
+        return {row["oid"]: row["counters"] for row in await application.fetch(_QUERIES["list_counters"])}
+
+
 async def _describe(
-    leader: Session, component: ComponentCapture, tables: Sequence[Table], planned: Sequence[PlannedTable]
+    leader: Session,
+    component: ComponentCapture,
+    tables: Sequence[Table],
+    planned: Sequence[PlannedTable],
+    counters: Mapping[int, str],
 ) -> tuple[TableExport, ...]:
     by_oid = {table.oid: table for table in tables}
     columns = await list_columns(leader, [item.oid for item in planned]) if planned else {}
@@ -255,6 +268,13 @@ async def _describe(
             columns=columns.get(item.oid, ()),
             key_operators=operators.get(item.oid, {}),
             key_count=item.key_count,
+            counters=_join_counters(by_oid[item.oid], counters) if item.mode is TableMode.COMPARED else None,
         )
         for number, item in enumerate(planned)
     )
+
+
+def _join_counters(table: Table, counters: Mapping[int, str]) -> str | None:
+    """Return the counters of a table with what tells of changes that they do not count: a new file, other columns."""
+    counted = counters.get(table.oid)
+    return None if counted is None else f"{table.oid}:{table.filenode}:{table.token}:{counted}"

@@ -383,4 +383,5 @@ def _to_wire(export: TableExport) -> ExportedTable:
         key_count=export.key_count,
         estimated_rows=table.estimated_rows,
         estimated_bytes=table.estimated_bytes,
+        counters=export.counters,
     )

@@ -38,6 +38,7 @@ class TableExport:
     columns: tuple[TableColumn, ...]
     key_operators: Mapping[str, str]
     key_count: int
+    counters: str | None = None
 
     @property
     def shipped(self) -> tuple[TableColumn, ...]:

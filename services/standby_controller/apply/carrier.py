@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Collection
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
 from services.standby_controller.apply.guards import SourceGuard
@@ -23,7 +23,7 @@ from shared.node.client import NodeClient
 from shared.node.model import Envelope, Term, UnkeptTable
 from shared.postgres.sessions import Session, translated
 from shared.replication.model import Confirm, Manifest, OpenExport, SyncKind, SyncPhase, SyncPoint, TableName
-from shared.settings import ComponentSettings
+from shared.settings import ComponentSettings, Keyless
 
 _log: Final = logging.getLogger(__name__)
 
@@ -61,9 +61,9 @@ class Carrier:
         *,
         compared: tuple[TableName, ...] = (),
         brings_definitions: bool = False,
-        may_widen: bool = False,
+        is_ordinary: bool = False,
     ) -> AsyncIterator[HeldExport]:
-        """Open an export, and close it whatever happens."""
+        """Open an export, and close it whatever happens; for an ordinary one see `export_changes`."""
         request = OpenExport(
             protocol=self._envelope.protocol,
             pair_id=self._envelope.pair_id,
@@ -73,7 +73,8 @@ class Carrier:
             whole=tuple(whole),
             compared=compared,
             brings_definitions=brings_definitions,
-            may_widen=may_widen,
+            may_widen=is_ordinary,
+            tells_counters=is_ordinary and self._component.keyless is Keyless.WHEN_COUNTERS_MOVED,
         )
 
         async def ask() -> Manifest:
@@ -88,6 +89,12 @@ class Carrier:
         )
         async with hold(self._client, manifest) as export:
             yield export
+
+    def export_changes(
+        self, since: SyncPoint, whole: Collection[TableName], *, brings_definitions: bool
+    ) -> AbstractAsyncContextManager[HeldExport]:
+        """Open an export that brings a copy on from where it stands, by whatever way is the shortest."""
+        return self.export(SyncKind.DELTA, since, whole, brings_definitions=brings_definitions, is_ordinary=True)
 
     async def confirm(self, manifest: Manifest) -> None:
         """Tell the active node; when it cannot be told, the next sync does, from the same cursor."""

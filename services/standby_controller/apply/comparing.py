@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 import asyncpg
@@ -23,6 +24,7 @@ from shared.replication.model import ExportedTable, Manifest, TableDigest, Table
 _ASKED_AT_A_TIME: Final = 2
 _QUERIES: Final = load_queries("services.standby_controller.apply", "uncaptured.sql")
 _REFUSING: Final = "our role may not write to it on the standby"
+NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 LOCKED: Final = "the application held it while this sync ran: it stands as an earlier sync left it"
 _log = logging.getLogger(__name__)
 
@@ -52,16 +54,24 @@ class Compared:
     unknown: frozenset[int]
     """Those of them, by number, of which a row's text cannot be computed."""
     left: tuple[UnkeptTable, ...]
+    counters: Mapping[str, str] = field(default_factory=dict)
+    """The source's counters of the tables that are equal to its own, or will be once those that differ have come."""
 
 
-async def compare_tables(session: Session, client: NodeClient, manifest: Manifest, progress: Progress) -> Compared:
-    """Compare by digests the tables that the manifest says are to be compared. Raises SchemaChanged as staging does."""
+async def compare_tables(
+    session: Session, client: NodeClient, manifest: Manifest, progress: Progress, known: Mapping[str, str] = NOTHING
+) -> Compared:
+    """Compare by digests the tables that the manifest says are to be compared. Raises SchemaChanged as staging does.
+
+    Those that were equal when the source's counters were as they are (`known`, by name) are so still.
+    """
     compared = [table for table in manifest.tables if table.mode is TableMode.COMPARED]
     if not compared:
         return Compared((), frozenset(), ())
     names = [qualified(table.schema_name, table.name) for table in compared]
     refusing = {row["name"] for row in await session.fetch(_QUERIES["list_refusing"], names)}
-    tables = [table for table, name in zip(compared, names, strict=True) if name not in refusing]
+    open_to_us = [table for table, name in zip(compared, names, strict=True) if name not in refusing]
+    tables = [table for table in open_to_us if table.counters is None or known.get(name_of(table)) != table.counters]
     for table in tables:
         progress.start_table(name_of(table))
     found = await read_digests(session, client, manifest, tables)
@@ -77,8 +87,14 @@ async def compare_tables(session: Session, client: NodeClient, manifest: Manifes
         unknown=frozenset(both.table.number for both in found if both.there is None or both.here is None),
         left=(
             *(UnkeptTable(name=name_of(both.table), reason=LOCKED) for both in found if both.is_locked),
-            *(UnkeptTable(name=name_of(table), reason=_REFUSING) for table in compared if table not in tables),
+            *(UnkeptTable(name=name_of(table), reason=_REFUSING) for table in compared if table not in open_to_us),
         ),
+        counters={
+            name_of(table): table.counters
+            for table in open_to_us
+            if table.counters is not None
+            and table.number not in {both.table.number for both in found if both.is_locked}
+        },
     )
 
 

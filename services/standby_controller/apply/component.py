@@ -299,8 +299,7 @@ class _ComponentSync:
     ) -> ComponentOutcome | frozenset[TableName]:
         """Bring a delta with its definitions; return the tables instead of which the export should carry all rows."""
         is_known = await are_entries_kept(session, self._component.name)
-        opening = self._carrier.export(SyncKind.DELTA, cursor.point, whole, brings_definitions=is_known, may_widen=True)
-        async with opening as export:
+        async with self._carrier.export_changes(cursor.point, whole, brings_definitions=is_known) as export:
             manifest = export.manifest
             placing = self._move(session, cursor, manifest, manifest.definitions_token)
             reason, definitions = None, tuple[str, ...]()

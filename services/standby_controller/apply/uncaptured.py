@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from services.standby_controller.apply.comparing import compare_tables
+from services.standby_controller.apply.comparing import NOTHING, compare_tables
 from services.standby_controller.apply.large_objects import NAME, StagedObjects, stage_objects
 from services.standby_controller.apply.merge import Placing, switch_firing
 from services.standby_controller.apply.row_difference import place_difference
@@ -14,9 +16,12 @@ from services.standby_controller.apply.views import StagedViews, stage_views
 from services.standby_controller.progress import Progress
 from shared.node.client import NodeClient
 from shared.node.model import UnkeptTable
+from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session
 from shared.replication.model import ExportedTable, Manifest, TableMode
 
+_QUERIES: Final = load_queries("services.standby_controller.apply", "uncaptured.sql")
+_TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
 _CAPTURED: Final = frozenset({TableMode.DELTA, TableMode.WHOLE})
 
 
@@ -33,6 +38,8 @@ class StagedUncaptured:
     objects: StagedObjects | None
     views: StagedViews
     locked: tuple[UnkeptTable, ...]
+    component: str
+    counters: Mapping[str, str]
     rows: dict[str, int] = field(default_factory=dict)
     """Rows written to the differing tables, once it is applied."""
 
@@ -66,6 +73,8 @@ class StagedUncaptured:
             await self.views.refresh()
             await placing.finish()
             await self.views.remember()
+            if self.counters:
+                await self.session.execute(_QUERIES["remember_counters"], self.component, json.dumps(self.counters))
 
         return replace(placing, finish=finish)
 
@@ -79,7 +88,7 @@ async def stage_uncaptured(
     session: Session, client: NodeClient, manifest: Manifest, progress: Progress
 ) -> StagedUncaptured:
     """Compare, and bring what differs into landing tables; raises what `stage_delta` does."""
-    compared = await compare_tables(session, client, manifest, progress)
+    compared = await compare_tables(session, client, manifest, progress, await _recall_counters(session, manifest))
     staged = await stage_delta(session, client, _with_tables(manifest, compared.differing), progress)
     return StagedUncaptured(
         session=session,
@@ -89,7 +98,18 @@ async def stage_uncaptured(
         objects=await stage_objects(session, client, manifest, progress),
         views=await stage_views(session, client, manifest, progress),
         locked=compared.left,
+        component=manifest.component,
+        counters=compared.counters,
     )
+
+
+async def _recall_counters(session: Session, manifest: Manifest) -> Mapping[str, str]:
+    """Return the source's counters at the comparison that the copy was last found or made equal by."""
+    is_told = any(table.counters is not None for table in manifest.tables)
+    if not is_told or not await session.fetchval(_TARGET["has_cursor"]):
+        return NOTHING
+    text = await session.fetchval(_QUERIES["recall_counters"], manifest.component)
+    return NOTHING if text is None else json.loads(text)
 
 
 def _with_tables(manifest: Manifest, tables: tuple[ExportedTable, ...]) -> Manifest:

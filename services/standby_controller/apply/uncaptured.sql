@@ -66,6 +66,14 @@ SELECT manifest ->> 'views' FROM warmstandby.cursor WHERE component = $1;
 -- Keep those digests beside the cursor, in the transaction that moves it.
 UPDATE warmstandby.cursor SET manifest = manifest || jsonb_build_object('views', $2::text::jsonb) WHERE component = $1;
 
+-- name: recall_counters
+-- Return what the source had counted of its tables when ours were last compared with them.
+SELECT manifest ->> 'counters' FROM warmstandby.cursor WHERE component = $1;
+
+-- name: remember_counters
+-- Keep those counters beside the cursor, in the transaction that moves it.
+UPDATE warmstandby.cursor SET manifest = manifest || jsonb_build_object('counters', $2::text::jsonb) WHERE component = $1;
+
 -- name: refresh_view
 -- Fill a materialized view.
 REFRESH MATERIALIZED VIEW {view};
