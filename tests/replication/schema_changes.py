@@ -253,6 +253,7 @@ _ALL: Final = (
     change("extension", "CREATE EXTENSION hstore; ALTER TABLE diary ADD COLUMN tags hstore"),
     change("sequence changed", "ALTER SEQUENCE ticket INCREMENT BY 5 MAXVALUE 1000 CYCLE; SELECT nextval('ticket')"),
     change("sequence of a column", "ALTER SEQUENCE city_id_seq INCREMENT BY 3; INSERT INTO city (name) VALUES ('new')"),
+    change("sequence of another type", "ALTER SEQUENCE city_id_seq AS bigint; ALTER SEQUENCE a_ticket AS smallint"),
     change("identity", "ALTER TABLE diary ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY", "diary"),
     change(
         "comments",

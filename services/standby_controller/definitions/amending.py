@@ -94,8 +94,11 @@ def _replace_routine(new: Entry) -> str:
 
 
 def _alter_sequence(new: Entry) -> str:
+    """What is not said is what a new sequence has; one that is altered keeps what it had."""
     text = _SEQUENCE.sub("ALTER ", new.definition, count=1).rstrip().removesuffix(";")
-    return f"{text};" if re.search(r"^\s+CYCLE$", text, re.MULTILINE) else f"{text}\n    NO CYCLE;"
+    kind = "" if re.search(r"^\s+AS ", text, re.MULTILINE) else "\n    AS bigint"
+    cycle = "" if re.search(r"^\s+CYCLE$", text, re.MULTILINE) else "\n    NO CYCLE"
+    return f"{text}{kind}{cycle};"
 
 
 def _add_labels(old: Entry, new: Entry) -> tuple[str, ...] | None:

@@ -209,14 +209,21 @@ def test_a_function_of_the_same_arguments_and_result_is_replaced() -> None:
 
 
 def test_a_sequence_is_altered() -> None:
-    def sequence(increment: int, end: str = "") -> Entry:
-        definition = f"CREATE SEQUENCE public.s\n    START WITH 1\n    INCREMENT BY {increment}\n    CACHE 1{end};\n"
+    def sequence(increment: int, end: str = "", kind: str = "") -> Entry:
+        start = f"CREATE SEQUENCE public.s{kind}\n    START WITH 1\n"
+        definition = f"{start}    INCREMENT BY {increment}\n    CACHE 1{end};\n"
         return entry("SEQUENCE", "s", definition, drop="DROP SEQUENCE public.s;\n")
 
-    amendment = amend(sequence(1, "\n    CYCLE"), sequence(5))
+    small = "\n    AS smallint"
+    amendment = amend(sequence(1, "\n    CYCLE", small), sequence(5))
     assert amendment is not None
     assert amendment.statements == (
-        "ALTER SEQUENCE public.s\n    START WITH 1\n    INCREMENT BY 5\n    CACHE 1\n    NO CYCLE;",
+        "ALTER SEQUENCE public.s\n    START WITH 1\n    INCREMENT BY 5\n    CACHE 1\n    AS bigint\n    NO CYCLE;",
+    )
+    amendment = amend(sequence(1), sequence(5, "\n    CYCLE", small))
+    assert amendment is not None
+    assert amendment.statements == (
+        "ALTER SEQUENCE public.s\n    AS smallint\n    START WITH 1\n    INCREMENT BY 5\n    CACHE 1\n    CYCLE;",
     )
 
 
