@@ -18,6 +18,7 @@ from services.standby_controller.apply.target import use_origin
 from services.standby_controller.definitions.archive import Entry, read_entries
 from services.standby_controller.definitions.difference import Difference, find_difference, find_unlike
 from services.standby_controller.definitions.keeping import keep_entries
+from services.standby_controller.definitions.tables import name_requirements
 from services.standby_controller.progress import Progress
 from shared.errors import PeerRefusal, PostgresError, RightsMissing, SchemaChanged
 from shared.node.client import NodeClient
@@ -33,6 +34,7 @@ _QUERIES: Final = load_queries("services.standby_controller.definitions", "defin
 _TARGET: Final = load_queries("services.standby_controller.apply", "target.sql")
 log = logging.getLogger(__name__)
 _UTF8: Final = "UTF8"
+_NAMES_NOT_NULL: Final = 180000
 _TOLD: Final = 3
 _MADE_OTHERWISE: Final = "made again by pg_dump's own text, it is not quite what the active node has"
 _NOT_OURS: Final = (
@@ -147,6 +149,10 @@ class Redefinition:
 
     async def _make(self, session: Session, numbers: frozenset[int]) -> None:
         script = await self._archive.write_script(numbers)
+        if script and self._manifest.server_version >= _NAMES_NOT_NULL:
+            for entry in self._after:
+                if entry.kind == "TABLE" and entry.dump_id in numbers:
+                    script = script.replace(entry.definition, name_requirements(entry.tag, entry.definition))
         if script:
             await self._run(session, (script,))
 

@@ -81,6 +81,29 @@ def alter_table(old: str, new: str) -> TableChange | None:
     return TableChange(tuple(loosen), (*extend, *_set_options(before, after)), tuple(tighten), grows=bool(added))
 
 
+def name_requirements(table: str, definition: str) -> str:
+    """Return a CREATE TABLE in which each NOT NULL has the name that it has where its table is made first.
+
+    From version 18 on NOT NULL has a name, which pg_dump leaves out where it is this one. A server gives another one
+    where any table has it already, as a partition has that was detached.
+    """
+    lines = definition.split("\n")
+    for number, line in enumerate(lines[1:], start=1):
+        if _END.match(line) or line.count("'") % 2:
+            break
+        column = _COLUMN.match(line.removesuffix(","))
+        if column is None or not (column["required"] or "").startswith(_REQUIRED):
+            continue
+        named = f"{table}_{_unquote(column['name'])}_not_null".replace('"', '""')
+        at = column.start("required")
+        lines[number] = f'{line[:at]} CONSTRAINT "{named}"{line[at:]}'
+    return "\n".join(lines)
+
+
+def _unquote(name: str) -> str:
+    return name[1:-1].replace('""', '"') if name.startswith('"') else name
+
+
 def _set_options(before: _Table, after: _Table) -> list[str]:
     unset = [name for name in before.options if name not in after.options]
     changed = [f"{name}={value}" for name, value in after.options.items() if before.options.get(name) != value]

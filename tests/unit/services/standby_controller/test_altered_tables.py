@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from services.standby_controller.definitions.tables import TableChange, alter_table
+from services.standby_controller.definitions.tables import TableChange, alter_table, name_requirements
 
 TABLE = """CREATE TABLE public.city (
     id integer NOT NULL,
@@ -109,3 +109,32 @@ def test_columns_are_added_at_the_end() -> None:
 def test_what_is_not_read_for_certain_is_made_again(old: str, new: str) -> None:
     assert old in TABLE
     assert alter_table(TABLE, TABLE.replace(old, new)) is None
+
+
+def test_what_requires_a_value_is_named() -> None:
+    """Also where a partition that was detached has the name; what is named already, or read for no certain, stays."""
+    definition = """CREATE TABLE public.t (
+    k integer NOT NULL,
+    "Wide ""col" text DEFAULT 'a NOT NULL,'::text NOT NULL NO INHERIT,
+    named integer CONSTRAINT other NOT NULL,
+    a boolean,
+    CONSTRAINT c CHECK ((a IS NOT NULL)),
+    last date NOT NULL
+)
+PARTITION BY HASH (k);
+"""
+    assert (
+        name_requirements('T "x', definition)
+        == """CREATE TABLE public.t (
+    k integer CONSTRAINT "T ""x_k_not_null" NOT NULL,
+    "Wide ""col" text DEFAULT 'a NOT NULL,'::text CONSTRAINT "T ""x_Wide ""col_not_null" NOT NULL NO INHERIT,
+    named integer CONSTRAINT other NOT NULL,
+    a boolean,
+    CONSTRAINT c CHECK ((a IS NOT NULL)),
+    last date CONSTRAINT "T ""x_last_not_null" NOT NULL
+)
+PARTITION BY HASH (k);
+"""
+    )
+    text = "CREATE TABLE public.t (\n    v text DEFAULT 'a\n    b integer NOT NULL,\n'::text NOT NULL\n);\n"
+    assert name_requirements("t", text) == text
