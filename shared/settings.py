@@ -206,8 +206,9 @@ class ComponentSettings(Section):
         Keyless.EVERY_SYNC,
         description="When tables without a key are compared with the active node's: in every_sync, or only "
         "when_counters_moved, that is, when the active server's statistics say that rows were written since. That "
-        "spares reading large tables; rows changed by hand on the standby then stay until a verification, and a change "
-        "of the last seconds before a sync may come with the next one. Counts on the standby.",
+        "spares reading large tables; rows changed by hand on the standby then stay until a verification, a change "
+        "of the last seconds before a sync may come with the next one, and what a session writes that switches "
+        "track_counts off for itself is not seen. Counts on the standby.",
     )
 
 

@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import replace
 
+import asyncpg
 import pytest
 
 from lab.cluster import Cluster, ClusterError
 from shared.replication.model import Manifest
 from shared.settings import Keyless
 from tests.replication.world import Place, World
-from tests.tier import on_newest_major
+from tests.tier import in_full_tier, on_newest_major
 
 pytestmark = on_newest_major
 
@@ -133,6 +134,32 @@ async def test_a_server_that_does_not_count_is_read(world: World) -> None:
     set_keyless(world, Keyless.WHEN_COUNTERS_MOVED)
     world.sql("UPDATE line SET n = 7")
     assert await compared(world) == {"line", "other", "fleeting"}
+
+
+@pytest.mark.parametrize("where", ["ROLE someone_who_counts", "ROLE someone_who_counts IN DATABASE {}", "DATABASE {}"])
+async def test_where_somebody_does_not_count_all_is_read(world: World, where: str) -> None:
+    whom = where.format(world.place.component)
+    world.sql(f"CREATE ROLE someone_who_counts; ALTER {whom} SET track_counts = off")
+    try:
+        assert await compared(world) == {"line", "other", "fleeting"}
+        assert await compared(world) == {"line", "other", "fleeting"}
+    finally:
+        world.sql(f"ALTER {whom} RESET track_counts; DROP ROLE someone_who_counts")
+
+
+@in_full_tier
+async def test_a_session_that_is_busy_for_long_has_reported_nothing(world: World) -> None:
+    """Its rows were committed, and are counted when it is idle: until then every table is read."""
+    writer: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(world.place.dsn)
+    try:
+        await writer.execute("BEGIN")
+        await writer.execute("INSERT INTO line VALUES ('one', 1)")
+        await writer.execute("COMMIT; BEGIN; SELECT 1")
+        await asyncio.sleep(11)
+        assert await compared(world) == {"line", "other", "fleeting"}
+        await writer.execute("COMMIT")
+    finally:
+        await writer.close()
 
 
 async def test_what_is_given_up_is_a_row_changed_by_hand(world: World) -> None:

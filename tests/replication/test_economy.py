@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+import asyncpg
+
 from lab.cluster import Cluster
 from tests.replication.world import Place, World
 
@@ -20,6 +22,7 @@ INSERT INTO busy SELECT i, i FROM generate_series(1, 500) AS i;
 CREATE TABLE calm (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
 INSERT INTO calm (v) SELECT 'x' FROM generate_series(1, 500);
 """
+NOISE = "SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000)) FROM generate_series(1, {})"
 SCANS = """
 SELECT pg_stat_clear_snapshot(), pg_stat_force_next_flush();
 SELECT relname, seq_scan, coalesce(idx_scan, 0), seq_tup_read, coalesce(idx_tup_fetch, 0)
@@ -52,9 +55,7 @@ async def test_an_idle_drain_writes_nothing(new_cluster: Callable[..., Cluster],
     try:
         async with place.open() as world:
             await world.seed()
-            place.sql(
-                "SELECT pg_logical_emit_message(false, 'noise', repeat('x', 1000000)) FROM generate_series(1, 30)"
-            )
+            place.sql(NOISE.format(30))
             await world.delta()  # goes past it, and the slot's start stays where it is
             for _ in range(3):
                 await world.tick()
@@ -69,3 +70,33 @@ async def test_an_idle_drain_writes_nothing(new_cluster: Callable[..., Cluster],
             assert place.node_sql(look) == before
     finally:
         place.remove()
+
+
+async def test_nor_does_it_while_a_transaction_stays_open(new_place: Callable[..., Place]) -> None:
+    """The slot's start stays where it is until then, and moves up afterwards."""
+    place = new_place(SCHEMA)
+    async with place.open() as world:
+        await world.seed()
+        writer: asyncpg.Connection[asyncpg.Record] = await asyncpg.connect(place.dsn)
+        try:
+            await writer.execute("BEGIN; INSERT INTO busy VALUES (0, 0)")
+            place.sql(NOISE.format(10))
+            for _ in range(4):
+                await world.drain()
+            facts = world.source.capture.drainer.facts
+            before, look = facts.kept_bytes, "SELECT pg_current_wal_insert_lsn()"
+            assert before is not None
+            assert before > 5_000_000
+            written = []
+            for _ in range(4):
+                written.append(place.sql(look))
+                await world.drain()
+            assert len(set(written)) <= 2, "the server itself may note something once"
+            await writer.execute("COMMIT")
+        finally:
+            await writer.close()
+        for _ in range(3):
+            await world.drain()
+        if world.place.cluster.major >= NOTES_ON_REQUEST:
+            assert facts.kept_bytes is not None
+            assert facts.kept_bytes < 2**20

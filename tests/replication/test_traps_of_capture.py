@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
 from lab.cluster import Cluster
 from shared.errors import GuardClosed, PeerRefusal
 from shared.node.model import CaptureState
+from shared.postgres.catalog import TableColumn, list_columns
+from shared.postgres.sessions import Session
 from shared.replication.model import Confirm, SyncKind
 from tests.replication.judge import check_equal, open_session
 from tests.replication.world import Place, World
@@ -270,6 +272,25 @@ async def test_a_table_that_is_locked_when_it_should_be_published_is_published_l
     world.sql("INSERT INTO busy VALUES (1)")
     assert (await world.sync()).unkept == ()
     world.sql("INSERT INTO busy VALUES (2)")
+    assert (await world.delta()).keys == 1
+
+
+async def test_a_table_that_goes_while_it_is_looked_at_is_nobodys_concern(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the list of tables and that of their columns; the others are followed, then and afterwards."""
+    world.sql("CREATE TABLE goes (id int PRIMARY KEY); CREATE TABLE stays (id int PRIMARY KEY)")
+
+    async def drop(session: Session, tables: Iterable[int]) -> dict[int, tuple[TableColumn, ...]]:
+        world.sql("DROP TABLE IF EXISTS goes")
+        return await list_columns(session, tables)
+
+    monkeypatch.setattr("services.primary_agent.capture.component.list_columns", drop)
+    capture = world.source.capture
+    async with capture.lock, capture.source.session() as session:
+        await capture.look(session)
+    await world.sync()
+    world.sql("INSERT INTO stays VALUES (1)")
     assert (await world.delta()).keys == 1
 
 

@@ -226,15 +226,12 @@ class ComponentCapture:
         tables = await list_tables(application, PUBLICATION)
         keyed = {table.oid: (table.token, table.key) for table in tables if table.is_keyed}
         changed = {oid for oid, told in keyed.items() if self._told.get(oid) != told}
-        if changed:
-            self.columns.update(await list_columns(application, changed))
-        self._told = keyed
-        known = self.drainer.layouts
-        self.drainer.layouts = {
-            table.oid: KeyedLayout.of(table, self.columns[table.oid]) if table.oid in changed else known[table.oid]
-            for table in tables
-            if table.is_keyed
-        }
+        columns = await list_columns(application, changed) if changed else {}
+        self.columns.update(columns)
+        layouts = {oid: layout for oid, layout in self.drainer.layouts.items() if oid in keyed and oid not in changed}
+        # one that was dropped meanwhile has no columns any more
+        layouts |= {one.oid: KeyedLayout.of(one, columns[one.oid]) for one in tables if one.oid in columns}
+        self.drainer.layouts, self._told = layouts, {oid: keyed[oid] for oid in layouts}
         return tables
 
     def needs_reconcile(self, tables: Sequence[Table]) -> bool:

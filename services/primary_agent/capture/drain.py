@@ -68,6 +68,8 @@ class Drainer:
     _sessions: tuple[Session, Session] | None = None
     _seen_lsn: str | None = None
     _may_log_snapshot: bool = False
+    _noted_xid: str | None = None
+    """The oldest transaction when the server was last asked to note them: while it goes on, the slot's start stays."""
 
     @asynccontextmanager
     async def sessions(self) -> AsyncIterator[tuple[Session, Session]]:
@@ -154,6 +156,9 @@ class Drainer:
         self.facts.changes = 0
         if wanted != self._seen_lsn:
             is_noted = upto is None and self._may_log_snapshot and (slot.kept_bytes or 0) > _KEPT_BYTES
+            if is_noted:
+                oldest = await self.source.read_oldest_xid(application)
+                is_noted, self._noted_xid = oldest != self._noted_xid, oldest
             if is_noted:
                 await self.source.log_snapshot(application)
                 wanted = await self.source.take_barrier(application)  # this drain reads what was just noted

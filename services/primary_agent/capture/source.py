@@ -250,6 +250,11 @@ class Source:
         """Let the slot's start move up; the server does so by itself only every 15 seconds or at a checkpoint."""
         await session.execute(_QUERIES["log_snapshot"])
 
+    async def read_oldest_xid(self, session: Session) -> str:
+        """Return the oldest transaction that is still open, or the next one."""
+        oldest: str = await session.fetchval(_QUERIES["read_oldest_xid"])
+        return oldest
+
     async def read_flush_lsn(self, session: Session) -> str:
         """Return how far the log is on disk."""
         lsn: str = await session.fetchval(_QUERIES["read_flush_lsn"])

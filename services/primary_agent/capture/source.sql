@@ -65,6 +65,10 @@ SELECT coalesce(has_function_privilege(to_regprocedure('pg_log_standby_snapshot(
 -- Note in the log which transactions run: the slot's start can move up to there, so that less is read again.
 SELECT pg_log_standby_snapshot();
 
+-- name: read_oldest_xid
+-- Return the oldest transaction that is still open, prepared ones included, or else the next one.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text;
+
 -- name: read_flush_lsn
 -- Return how far the log is on disk.
 SELECT pg_current_wal_flush_lsn()::text;

@@ -28,14 +28,25 @@ SELECT c.oid
 -- name: list_counters
 -- Return what the server's statistics say of rows written to each table, and when they began anew: at each start of the
 -- server, after a crash, or by hand. An unlogged table may be emptied by a crash of either side, so it is not told of.
+-- A session reports what it wrote when it is idle again: nothing is told while one has been busy, or in a transaction, for
+-- more than seconds (of other roles' sessions our role may not see that), nor where somebody's writes are not counted.
 SELECT c.oid,
        concat_ws(':', pg_stat_get_tuples_inserted(c.oid), pg_stat_get_tuples_updated(c.oid), pg_stat_get_tuples_deleted(c.oid),
                  extract(epoch FROM pg_stat_get_db_stat_reset_time(d.oid)),
                  extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()),
-                 extract(epoch FROM pg_postmaster_start_time())) AS counters
+                 extract(epoch FROM pg_postmaster_start_time()), extract(epoch FROM pg_conf_load_time())) AS counters
   FROM pg_class AS c
   JOIN pg_database AS d ON d.datname = current_database()
- WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384 AND current_setting('track_counts')::boolean;
+  JOIN pg_am AS m ON m.oid = c.relam AND m.amname = 'heap'
+ WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND c.oid >= 16384 AND current_setting('track_counts')::boolean
+   AND NOT EXISTS (SELECT FROM pg_db_role_setting AS s, unnest(s.setconfig) AS one (setting)
+                    WHERE s.setdatabase IN (0, d.oid) AND lower(one.setting) LIKE 'track_counts=%')
+   AND NOT EXISTS (
+       SELECT FROM pg_stat_activity AS a
+        WHERE a.datid = d.oid AND a.pid <> pg_backend_pid()
+          AND a.backend_type NOT IN ('walsender', 'autovacuum worker', 'parallel worker')
+          AND (coalesce(a.state, 'disabled') = 'disabled' AND a.backend_type = 'client backend'
+               OR least(a.xact_start, CASE WHEN a.state <> 'idle' THEN a.query_start END) < now() - interval '10 s'));
 
 -- name: count_rows
 -- Count a table's rows.

@@ -6,6 +6,7 @@ before the keys are counted, and visibility decides later what may be trimmed, n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
@@ -57,6 +58,8 @@ from shared.replication.plan import (
 )
 
 _QUERIES: Final = load_queries("services.primary_agent.export", "export.sql")
+_COUNTING_SECONDS: Final = 5.0
+"""Meanwhile nothing is drained, and a large table's count is only worth it where it is soon done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +208,20 @@ async def _plan(
 async def _find_mostly_changed(
     component: ComponentCapture, planned: Sequence[PlannedTable], tables: Sequence[Table]
 ) -> list[int]:
-    """Return the tables of which most rows changed; the server's estimates may be old, so such tables are counted."""
+    """Return the tables of which most rows changed; the server's estimates may be old, so such tables are counted.
+
+    Not for long, and not where somebody holds them: their keys do as well, only slower.
+    """
     likely = list_mostly_changed(planned, {table.oid: table.estimated_rows for table in tables})
     if not likely:
         return []
     names = {table.oid: table.sql_name for table in tables}
     rows: dict[int, int] = {}
     async with component.source.session() as session:
-        for oid in likely:
-            with suppress(asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError):
-                rows[oid] = await session.fetchval(_QUERIES["count_rows"].format(table=names[oid]))
+        with suppress(TimeoutError, asyncpg.LockNotAvailableError, asyncpg.UndefinedTableError):
+            async with asyncio.timeout(_COUNTING_SECONDS):
+                for oid in likely:
+                    rows[oid] = await session.fetchval(_QUERIES["count_rows"].format(table=names[oid]))
     return list_mostly_changed(planned, rows)
 
 

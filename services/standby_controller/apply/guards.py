@@ -138,9 +138,6 @@ class SourceGuard:
         """Return how many rows of a table may go: every key without a row may be one of the copy."""
         if table.source.mode is TableMode.DELTA:
             return max(0, table.keys - table.rows)
-        noted = table.target.estimated_rows
-        if noted and noted <= table.rows:
-            return 0
         return max(0, (await _count(session, [table.sql_name]))[0] - table.rows)
 
     async def _look_at_live(self) -> _Live | None:
