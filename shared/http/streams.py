@@ -5,7 +5,7 @@ where the reader asks for that.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -60,17 +60,28 @@ class ByteStream(Response):
 
         async def sink(chunk: bytes) -> None:
             nonlocal pending
-            pending += chunk
-            if len(pending) >= BUFFER_BYTES:
-                block, pending = bytes(pending), bytearray()
-                if body := block if packer is None else await packer.pack(block):
-                    await begin()
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
+            for piece in _cut(chunk):
+                pending += piece
+                if len(pending) >= BUFFER_BYTES:
+                    block, pending = bytes(pending), bytearray()
+                    if body := block if packer is None else await packer.pack(block):
+                        await begin()
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
 
         await self._producer(sink)
         body = bytes(pending) if packer is None else await packer.pack(bytes(pending)) + packer.finish()
         await begin()
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _cut(chunk: bytes) -> Iterator[bytes | memoryview]:
+    """Yield a chunk in pieces: a row is one, however large, and each step on its way out copies what it is given."""
+    if len(chunk) <= BUFFER_BYTES:
+        yield chunk
+        return
+    view = memoryview(chunk)
+    for start in range(0, len(chunk), BUFFER_BYTES):
+        yield view[start : start + BUFFER_BYTES]
 
 
 async def _cancel_when_gone(work: asyncio.Task[None], receive: Receive) -> None:

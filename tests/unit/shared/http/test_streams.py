@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from shared.errors import ExportGone, TableRewritten
 from shared.http.application import new_application
@@ -38,6 +39,28 @@ async def test_all_bytes_arrive() -> None:
     async with served(produce) as client, client() as http:
         content = (await http.get("/stream")).content
     assert content == b"".join(b"%09d\n" % number * 20 for number in range(5000))
+
+
+async def test_a_huge_chunk_goes_out_in_pieces() -> None:
+    """A row of 30 MB is one chunk; what the server copies, and keeps for a slow reader, are pieces of it."""
+    row = bytes(range(256)) * 120_000
+    sent: list[bytes] = []
+
+    async def produce(sink: Sink) -> None:
+        await sink(b"before\n")
+        await sink(row)
+        await sink(b"after\n")
+
+    async def send(message: Message) -> None:
+        sent.append(message.get("body", b""))
+
+    async def receive() -> Message:
+        never: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        return await never
+
+    await ByteStream(produce)({"type": "http", "headers": []}, receive, send)
+    assert b"".join(sent) == b"before\n" + row + b"after\n"
+    assert max(map(len, sent)) <= 2 * BUFFER_BYTES
 
 
 async def test_a_reader_that_asks_for_it_gets_the_bytes_packed() -> None:
