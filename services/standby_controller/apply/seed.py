@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from services.standby_controller.apply.cursor import Cursor, write_cursor
 from services.standby_controller.apply.held_export import HeldExport
@@ -20,7 +20,7 @@ from shared.errors import PeerRefusal, TableRewritten, TransferIncomplete
 from shared.errors.groups import first_of
 from shared.node.client import NodeClient
 from shared.postgres.application import install_application_schema
-from shared.postgres.catalog import list_tables
+from shared.postgres.catalog import Table, list_tables
 from shared.postgres.copy import copy_in
 from shared.postgres.queries import load_queries
 from shared.postgres.sessions import Session, open_session, translated
@@ -28,6 +28,7 @@ from shared.replication.model import ExportedTable, SyncPhase, TableName
 from shared.settings import Settings
 
 _QUERIES: Final = load_queries("services.standby_controller.apply", "seed.sql")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +90,8 @@ class Seeder:
             with translated("finishing the full copy"):
                 await fill_views(session, manifest.populated_views)
                 await set_sequences(session, manifest)
-                for table in await list_tables(session, ""):
-                    if table.kind != "f":  # what lies elsewhere is not asked, it may not answer
-                        await session.execute(_QUERIES["analyze"].format(table=table.sql_name))
+                filled = [table for table in await list_tables(session, "") if table.kind != "f"]
+                await self._share(filled, _analyze)  # what lies elsewhere is not asked, it may not answer
                 await write_cursor(
                     session,
                     manifest,
@@ -126,15 +126,19 @@ class Seeder:
                 await session.execute(_QUERIES["delete_all"].format(table=table.sql_name))
 
     async def _copy_tables(self) -> None:
-        waiting = sorted(self._manifest.tables, key=lambda table: table.estimated_bytes, reverse=True)
-        queue = iter(waiting)
+        largest_first = sorted(self._manifest.tables, key=lambda table: table.estimated_bytes, reverse=True)
+        await self._share(largest_first, self._copy_table)
+
+    async def _share(self, tables: Sequence[T], do: Callable[[Session, T], Awaitable[None]]) -> None:
+        """Divide tables, in their order, among the sessions that a full copy has."""
+        queue = iter(tables)
 
         async def work() -> None:
             async with self._session() as session:
                 for table in queue:
-                    await self._copy_table(session, table)
+                    await do(session, table)
 
-        workers = min(self._settings.controller.parallel_copies, max(1, len(waiting)))
+        workers = min(self._settings.controller.parallel_copies, max(1, len(tables)))
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(workers):
@@ -181,3 +185,8 @@ class Seeder:
         async for chunk in chunks:
             self._progress.add_bytes(len(chunk))
             yield chunk
+
+
+async def _analyze(session: Session, table: Table) -> None:
+    with translated(f"analyzing table {table.qualified_name}"):
+        await session.execute(_QUERIES["analyze"].format(table=table.sql_name))
