@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Protocol
 
-from lab.cluster import Cluster
+from lab.cluster import Cluster, ClusterError
 from lab.node_toml import Document
 from lab.pair import Pair
 from lab.people import Json, change_config
@@ -70,10 +70,23 @@ class Stage:
 
     async def seed(self) -> Json:
         """Drop the copy and run the sync that makes it anew."""
-        self.on_target(f"DROP DATABASE IF EXISTS {OURS} WITH (FORCE)", "postgres")
+        await self._drop_copy()
         sync = await self.sync()
         assert sync["components"][0]["kind"] == "seed", sync
         return sync
+
+    async def _drop_copy(self) -> None:
+        """Drop our copy; the standby may be using the slot that it keeps in there, for a moment."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                self.on_target(f"DROP DATABASE IF EXISTS {OURS} WITH (FORCE)", "postgres")
+            except ClusterError as error:
+                if "active logical replication slot" not in str(error) or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+            else:
+                return
 
     async def wait_drained(self) -> None:
         """Wait until the background drain has read all there is, the log of its own storing included."""
